@@ -1,0 +1,19 @@
+//! The ground floor: virtual time, identifiers, MAC addresses, prefixes, units and random streams.
+//!
+//! Nothing here knows what a packet is. Every other layer builds on these types.
+
+mod id;
+mod mac;
+mod prefix;
+mod rng;
+pub mod time;
+mod tuple;
+pub mod units;
+pub mod wheel;
+
+pub use id::{AppId, DevId, NsId, SockId};
+pub use mac::{Mac, MacParseError};
+pub use prefix::{Prefix, PrefixParseError};
+pub use rng::{Rng, key_of};
+pub use time::{MS, NS, SEC, Time, US};
+pub use tuple::{Tuple, proto};

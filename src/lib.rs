@@ -1,0 +1,7 @@
+//! netsim: a userspace virtual network simulator that behaves like Linux, packet by packet.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod base;
+pub mod trace;
+pub mod wire;
