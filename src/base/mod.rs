@@ -17,3 +17,6 @@ pub use prefix::{Prefix, PrefixParseError};
 pub use rng::{Rng, key_of};
 pub use time::{MS, NS, SEC, Time, US};
 pub use tuple::{Tuple, proto};
+
+/// A hash map for look-ups, with a fixed seed: the same on every run. It is never iterated, so its order never shows.
+pub type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
