@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a packet is. Every other layer builds on these types.
 
+mod errno;
 mod id;
 mod mac;
 mod prefix;
@@ -11,6 +12,7 @@ mod tuple;
 pub mod units;
 pub mod wheel;
 
+pub use errno::Errno;
 pub use id::{AppId, DevId, NsId, SockId};
 pub use mac::{Mac, MacParseError};
 pub use prefix::{Prefix, PrefixParseError};
