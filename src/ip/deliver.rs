@@ -1,0 +1,46 @@
+//! A packet for this namespace (ip_local_deliver).
+
+use crate::{
+    base::{DevId, NsId, proto},
+    kernel::{Kernel, mib::Mib},
+    route::RouteType,
+    trace::{DropReason, HookPoint},
+    wire::{
+        Frame, IpHeader, PacketType,
+        icmp::{self, unreach},
+    },
+};
+
+impl Kernel {
+    /// Delivers a packet; `kind` says whether it was addressed to one, to all or to a group.
+    pub(crate) fn ip_local_deliver(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame, kind: RouteType) {
+        let (mut ip, frame) = if ip.is_fragment() {
+            match self.reassemble(ns, Some(dev), ip, frame) {
+                Some(whole) => whole,
+                None => return,
+            }
+        } else {
+            (ip, frame)
+        };
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Input, Some(dev), None, &mut ip, frame) else { return };
+        let to_one = kind == RouteType::Local;
+        let n = self.ns_mut(ns);
+        n.mib.inc(Mib::IpInDelivers);
+        let raw = n.sockets.is_some() && self.raw_input(ns, dev, &ip, &frame);
+        match ip.proto {
+            proto::ICMP if ip.is_ipv4() => self.icmp_input(ns, dev, ip, frame, to_one),
+            proto::UDP => self.udp_input(ns, dev, ip, frame, to_one),
+            // TCP answers nothing that was sent to several (tcp_v4_rcv: pkt_type != PACKET_HOST).
+            proto::TCP if !to_one || frame.meta().packet_type != PacketType::Host => {
+                self.core.drop(ns, Some(dev), frame, DropReason::UnicastInL2Multicast);
+            }
+            proto::TCP => self.tcp_input(ns, dev, ip, frame),
+            _ if raw => self.core.deliver(ns, Some(dev), frame, crate::trace::Delivery::Socket),
+            _ => {
+                self.ns_mut(ns).mib.inc(Mib::IpInUnknownProtos);
+                self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::PROTOCOL, 0);
+                self.core.drop(ns, Some(dev), frame, DropReason::IpNoProto);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A packet passes through (ip_forward).
+
+use super::InputRoute;
+use crate::{
+    base::{DevId, NsId},
+    kernel::{
+        Kernel,
+        mib::Mib,
+        sysctl::Knob,
+    },
+    trace::{DropReason, Event, HookPoint, RouteUse},
+    wire::{
+        Frame, IpHeader,
+        icmp::{self, unreach},
+        ip::decrement_ttl,
+    },
+};
+
+impl Kernel {
+    /// Forwards a packet that came in by `dev`; `translated` if PREROUTING changed its destination.
+    pub(crate) fn ip_forward(
+        &mut self,
+        ns: NsId,
+        dev: DevId,
+        mut ip: IpHeader,
+        mut frame: Frame,
+        way: InputRoute,
+        translated: bool,
+    ) {
+        let via = (way.next_hop != ip.dst).then_some(way.next_hop);
+        let event = Event::Route { purpose: RouteUse::Forward, dst: ip.dst, via, out: way.out };
+        self.core.emit(ns, Some(dev), Some(frame.id()), event);
+        if ip.ttl <= 1 {
+            // RFC 1812 §5.3.1: the error quotes the TTL as it arrived.
+            self.ns_mut(ns).mib.inc(Mib::IpInHdrErrors);
+            self.icmp_error(ns, Some(dev), &ip, &frame, icmp::TIME_EXCEEDED, 0, 0);
+            return self.core.drop(ns, Some(dev), frame, DropReason::TtlExceeded);
+        }
+        self.ns_mut(ns).mib.inc(Mib::IpForwDatagrams);
+        let mtu = self.forward_mtu(ns, way.out, &ip);
+        if self.exceeds_mtu(&ip, &frame, mtu) {
+            self.ns_mut(ns).mib.inc(Mib::IpFragFails);
+            self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::FRAG_NEEDED, mtu);
+            return self.core.drop(ns, Some(dev), frame, DropReason::PktTooBig);
+        }
+        decrement_ttl(frame.data_mut());
+        ip.ttl -= 1;
+        // Redirects about translated flows are suppressed: the better gateway is a fiction of the translator.
+        if way.redirect && !translated {
+            self.icmp_redirect(ns, dev, &ip, &frame, way.next_hop);
+        }
+        self.core.emit(ns, Some(dev), Some(frame.id()), Event::Forwarded { ttl: ip.ttl, out: way.out });
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Forward, Some(dev), Some(way.out), &mut ip, frame) else {
+            return;
+        };
+        // Nobody waits for the result: a forwarded packet's fate is in the trace.
+        let _ = self.ip_postrouting(ns, Some(dev), way.out, way.next_hop, mtu, ip, frame);
+    }
+
+    /// The MTU that counts for a packet passing through (ip_dst_mtu_maybe_forward): the device's, unless
+    /// `ip_forward_use_pmtu` admits learned ones.
+    fn forward_mtu(&self, ns: NsId, out: DevId, ip: &IpHeader) -> u32 {
+        let mtu = self.dev(out).mtu;
+        let n = self.ns(ns);
+        if !n.knobs.on(Knob::ForwardUsePmtu) {
+            return mtu;
+        }
+        n.exceptions.as_ref().and_then(|e| e.get(self.core.now, ip.dst)).and_then(|e| e.mtu).map_or(mtu, |m| m.min(mtu))
+    }
+
+    /// Whether a packet is too large and may not be fragmented (ip_exceeds_mtu).
+    fn exceeds_mtu(&self, ip: &IpHeader, frame: &Frame, mtu: u32) -> bool {
+        let frag_max = frame.meta().frag_max as u32;
+        if frag_max > 0 {
+            // Reassembled for conntrack: it leaves in pieces as large as it came.
+            return ip.df && frag_max > mtu;
+        }
+        ip.total_len > mtu as usize && ip.df
+    }
+}

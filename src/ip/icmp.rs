@@ -1,0 +1,332 @@
+//! ICMP: answering echo, reporting errors, learning from reports (RFC 792, RFC 1122 §3.2.2, RFC 1812 §4.3;
+//! net/ipv4/icmp.c).
+
+use super::{OutRequest, RouteOut};
+use crate::{
+    base::{DevId, MS, NsId, SEC, proto},
+    kernel::{
+        Kernel,
+        icmp_limit::Limited,
+        mib::Mib,
+        sysctl::{Conf, Knob},
+    },
+    route::RouteType,
+    trace::{Delivery, DropReason, Event, Origin},
+    wire::{
+        Frame, IpHeader, PacketType, be16, be32,
+        icmp::{self, unreach},
+        ip::IpFields,
+        ports, put32,
+    },
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Largest ICMP error in bytes, IP header included (RFC 1812 §4.3.2.3).
+const MAX_ERROR: usize = 576;
+/// An ICMP error carries "internetwork control" precedence (RFC 1812 §4.3.2.5).
+const PRECEDENCE: u8 = 0xc0;
+
+impl Kernel {
+    /// Reports an error about a packet to its sender (icmp_send), unless the rules or the rate limits forbid it.
+    /// `info` is the MTU of "fragmentation needed". `frame` starts at the IP header `ip` describes.
+    #[allow(clippy::too_many_arguments)] // one parameter per field of the message
+    pub(crate) fn icmp_error(
+        &mut self,
+        ns: NsId,
+        dev: Option<DevId>,
+        ip: &IpHeader,
+        frame: &Frame,
+        kind: u8,
+        code: u8,
+        info: u32,
+    ) {
+        if !ip.is_ipv4() || !self.may_report(ns, ip, frame) {
+            return;
+        }
+        let tos = ip.tos & 0x1e | PRECEDENCE;
+        let own = self.is_local(ns, ip.dst).then_some(ip.dst);
+        let mark = if self.ns(ns).knobs.on(Knob::FwmarkReflect) { frame.meta().mark } else { 0 };
+        let inbound = dev
+            .filter(|_| self.ns(ns).knobs.on(Knob::IcmpErrorsUseInboundIfaddr))
+            .and_then(|d| self.select_source(d, ip.src));
+        let req = OutRequest { src: own.or(inbound), mark, tos, proto: proto::ICMP, ..OutRequest::to(ip.src) };
+        let Ok(route) = self.route_output(ns, &req) else { return };
+        if !self.allow_error(ns, &route, ip.src, kind, code) {
+            return;
+        }
+        let room = (route.mtu as usize).min(MAX_ERROR) - crate::wire::ip::V4_HEADER - icmp::HEADER;
+        let quote = frame.data().len().min(ip.total_len).min(room);
+        let fields = self.icmp_fields(ns, &route, ip.src, tos);
+        let head = fields.header_len();
+        let mut error = self.core.new_frame(ns, head + icmp::HEADER + quote, Origin::Icmp, Some(frame.id()));
+        let b = &mut error.data_mut()[head..];
+        b[0] = kind;
+        b[1] = code;
+        put32(b, 4, info);
+        b[icmp::HEADER..].copy_from_slice(&frame.data()[..quote]);
+        icmp::seal(b, fields.src, fields.dst);
+        fields.write(error.data_mut());
+        self.count_out(ns, kind);
+        self.core.emit(ns, dev, Some(frame.id()), Event::IcmpError { kind, code, to: ip.src });
+        // Whether the report arrives is not the reporter's business.
+        let _ = self.ip_output(ns, error, &route);
+    }
+
+    /// About what no error may be sent (RFC 1122 §3.2.2; the head of icmp_send).
+    fn may_report(&self, ns: NsId, ip: &IpHeader, frame: &Frame) -> bool {
+        if frame.meta().packet_type != PacketType::Host || ip.frag_offset > 0 {
+            return false;
+        }
+        let IpAddr::V4(src) = ip.src else { return false };
+        if src.is_unspecified() || src.is_multicast() || src.is_broadcast() {
+            return false;
+        }
+        let limited = ip.dst == IpAddr::V4(Ipv4Addr::BROADCAST);
+        let to_many = limited || ip.dst.is_multicast() || self.ns(ns).fib.local_kind(ip.dst) == Some(RouteType::Broadcast);
+        if to_many {
+            return false;
+        }
+        let l4 = &frame.data()[ip.header_len.min(frame.len())..];
+        !(ip.proto == proto::ICMP && l4.first().is_none_or(|t| icmp::is_error(true, *t)))
+    }
+
+    /// The rate limits (icmpv4_global_allow, icmpv4_xrlim_allow).
+    fn allow_error(&mut self, ns: NsId, route: &RouteOut, to: IpAddr, kind: u8, code: u8) -> bool {
+        let now = self.core.now;
+        let n = &mut self.nss[ns.index()];
+        let masked = kind < 32 && n.knobs.get(Knob::IcmpRatemask) >> kind & 1 == 1;
+        let pmtud = kind == icmp::UNREACHABLE && code == unreach::FRAG_NEEDED;
+        if !masked || pmtud || route.kind == RouteType::Local {
+            return true;
+        }
+        let interval = n.knobs.get(Knob::IcmpRatelimit).max(0) as u64 * MS;
+        let per_sec = n.knobs.get(Knob::IcmpMsgsPerSec).max(0) as u64;
+        let burst = n.knobs.get(Knob::IcmpMsgsBurst).max(0) as u64;
+        let limits = n.icmp_limits.get_or_insert_default();
+        match limits.allow(now, to, interval, per_sec, burst, &mut n.rng) {
+            Ok(()) => true,
+            Err(Limited::Host) => {
+                n.mib.inc(Mib::IcmpOutRateLimitHost);
+                false
+            }
+            Err(Limited::Global) => {
+                n.mib.inc(Mib::IcmpOutRateLimitGlobal);
+                false
+            }
+        }
+    }
+
+    /// The extra limit on errors about missing routes (ip_error).
+    pub(crate) fn allow_route_error(&mut self, ns: NsId, to: IpAddr) -> bool {
+        let now = self.core.now;
+        self.ns_mut(ns).icmp_limits.get_or_insert_default().allow_route_error(now, to)
+    }
+
+    fn icmp_fields(&mut self, ns: NsId, route: &RouteOut, dst: IpAddr, tos: u8) -> IpFields {
+        let ttl = self.ns(ns).knobs.get(Knob::DefaultTtl) as u8;
+        let id = self.next_ip_id(ns);
+        IpFields { src: route.src, dst, proto: proto::ICMP, ttl, tos, df: false, id }
+    }
+
+    /// The next IPv4 identification for packets that belong to no connection.
+    pub(crate) fn next_ip_id(&mut self, ns: NsId) -> u16 {
+        let n = self.ns_mut(ns);
+        n.ip_id = n.ip_id.wrapping_add(1);
+        n.ip_id as u16
+    }
+
+    /// Tells the sender of a forwarded packet about a better first hop (ip_rt_send_redirect).
+    pub(crate) fn icmp_redirect(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: &Frame, gateway: IpAddr) {
+        let now = self.core.now;
+        let IpAddr::V4(gw) = gateway else { return };
+        let limits = self.ns_mut(ns).icmp_limits.get_or_insert_default();
+        if limits.allow_redirect(now, ip.src) {
+            self.icmp_error(ns, Some(dev), ip, frame, icmp::REDIRECT, 1, u32::from(gw));
+        }
+    }
+
+    /// An ICMP message for this namespace (icmp_rcv).
+    pub(crate) fn icmp_input(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame, to_one: bool) {
+        let message = ip.payload(frame.data());
+        let mib = &mut self.nss[ns.index()].mib;
+        mib.inc(Mib::IcmpInMsgs);
+        if message.len() < icmp::HEADER {
+            mib.inc(Mib::IcmpInErrors);
+            return self.core.drop(ns, Some(dev), frame, DropReason::HdrTrunc);
+        }
+        if !icmp::checksum_ok(message, ip.src, ip.dst) {
+            mib.inc(Mib::IcmpInCsumErrors);
+            mib.inc(Mib::IcmpInErrors);
+            return self.core.drop(ns, Some(dev), frame, DropReason::IcmpCsum);
+        }
+        let kind = message[0];
+        mib.icmp_in(kind);
+        if let Some(counter) = counter_in(kind) {
+            mib.inc(counter);
+        }
+        let n = self.ns(ns);
+        if !to_one && matches!(kind, icmp::ECHO | icmp::TIMESTAMP) && n.knobs.on(Knob::IcmpEchoIgnoreBroadcasts) {
+            return self.core.drop(ns, Some(dev), frame, DropReason::InvalidProto);
+        }
+        match kind {
+            icmp::ECHO if n.knobs.on(Knob::IcmpEchoIgnoreAll) => {
+                self.core.drop(ns, Some(dev), frame, DropReason::InvalidProto);
+            }
+            icmp::ECHO => self.icmp_reply(ns, &ip, frame, icmp::ECHO_REPLY, to_one),
+            icmp::TIMESTAMP if message.len() >= 20 => self.icmp_reply(ns, &ip, frame, icmp::TIMESTAMP_REPLY, to_one),
+            icmp::ECHO_REPLY => self.ping_input(ns, dev, ip, frame),
+            icmp::UNREACHABLE | icmp::TIME_EXCEEDED | icmp::PARAM_PROBLEM => self.icmp_error_input(ns, dev, &ip, frame),
+            icmp::REDIRECT => self.icmp_redirect_input(ns, dev, &ip, frame),
+            // Messages nobody acts on, replies to questions nobody asked included.
+            _ => self.core.drop(ns, Some(dev), frame, DropReason::InvalidProto),
+        }
+    }
+
+    /// Turns a request into its reply (icmp_reply): same payload, addresses swapped, TOS kept.
+    fn icmp_reply(&mut self, ns: NsId, ip: &IpHeader, frame: Frame, kind: u8, to_one: bool) {
+        let own = to_one.then_some(ip.dst);
+        let mark = if self.ns(ns).knobs.on(Knob::FwmarkReflect) { frame.meta().mark } else { 0 };
+        let req = OutRequest { src: own, mark, tos: ip.tos, proto: proto::ICMP, ..OutRequest::to(ip.src) };
+        let Ok(route) = self.route_output(ns, &req) else {
+            // The question arrived, the answer has no way back: silence, as the kernel does.
+            return self.core.deliver(ns, frame.meta().iif, frame, Delivery::Icmp);
+        };
+        let fields = self.icmp_fields(ns, &route, ip.src, ip.tos);
+        let head = fields.header_len();
+        let body = ip.payload(frame.data()).len();
+        let mut reply = self.core.new_frame(ns, head + body, Origin::Icmp, Some(frame.id()));
+        let b = &mut reply.data_mut()[head..];
+        b.copy_from_slice(ip.payload(frame.data()));
+        b[0] = kind;
+        if kind == icmp::TIMESTAMP_REPLY {
+            // Milliseconds since midnight (RFC 792); virtual time starts at midnight.
+            let ms = (self.core.now / MS % (24 * 3600 * 1000)) as u32;
+            put32(b, 12, ms);
+            put32(b, 16, ms);
+        }
+        icmp::seal(b, fields.src, fields.dst);
+        fields.write(reply.data_mut());
+        self.core.deliver(ns, frame.meta().iif, frame, Delivery::Icmp);
+        self.count_out(ns, kind);
+        let _ = self.ip_output(ns, reply, &route);
+    }
+
+    /// Somebody reports an error about a packet sent from here (icmp_unreach).
+    fn icmp_error_input(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: Frame) {
+        let message = ip.payload(frame.data());
+        let (kind, code) = (message[0], message[1]);
+        let quoted = &message[icmp::HEADER..];
+        let Some(inner) = IpHeader::parse_quoted(quoted).filter(|h| quoted.len() >= h.header_len + 8) else {
+            self.ns_mut(ns).mib.inc(Mib::IcmpInErrors);
+            return self.core.drop(ns, Some(dev), frame, DropReason::HdrTrunc);
+        };
+        let mtu = if kind == icmp::UNREACHABLE && code == unreach::FRAG_NEEDED { be16(message, 6) as u32 } else { 0 };
+        let tuple = ports::tuple(&inner, &quoted[inner.header_len..]);
+        let matched = self.socket_error(ns, dev, ip.src, &inner, tuple, kind, code, mtu, quoted);
+        if mtu > 0 && matched {
+            self.learn_pmtu(ns, inner.dst, mtu);
+        }
+        self.core.deliver(ns, Some(dev), frame, Delivery::Icmp);
+    }
+
+    /// Remembers the MTU of the path to `dst` (ip_rt_update_pmtu): never below `min_pmtu`, for `mtu_expires`.
+    pub(crate) fn learn_pmtu(&mut self, ns: NsId, dst: IpAddr, mtu: u32) {
+        let now = self.core.now;
+        let n = self.ns_mut(ns);
+        if n.knobs.on(Knob::NoPmtuDisc) {
+            return;
+        }
+        let min = n.knobs.get(Knob::RouteMinPmtu) as u32;
+        let expires = now + n.knobs.get(Knob::RouteMtuExpires) as u64 * SEC;
+        let locked = mtu < min;
+        n.exceptions.get_or_insert_default().set_mtu(now, dst, mtu.max(min), locked, expires);
+    }
+
+    /// A router says there is a better first hop (icmp_redirect, __ip_do_redirect; RFC 1122 §3.2.2.2).
+    fn icmp_redirect_input(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: Frame) {
+        let message = ip.payload(frame.data());
+        let gateway = IpAddr::V4(Ipv4Addr::from(be32(message, 4)));
+        let quoted = &message[icmp::HEADER..];
+        let inner = IpHeader::parse_quoted(quoted).filter(|h| quoted.len() >= h.header_len + 8);
+        if let Some(inner) = inner {
+            let tuple = ports::tuple(&inner, &quoted[inner.header_len..]);
+            if self.socket_matches(ns, tuple) {
+                self.apply_redirect(ns, dev, ip.src, inner.dst, gateway);
+            }
+        }
+        self.core.deliver(ns, Some(dev), frame, Delivery::Icmp);
+    }
+
+    fn apply_redirect(&mut self, ns: NsId, dev: DevId, from: IpAddr, dst: IpAddr, gateway: IpAddr) {
+        let d = self.dev(dev);
+        // Routers do not listen to redirects; `all` and the device are combined accordingly (IN_DEV_RX_REDIRECTS).
+        let accepted = if d.forwards(true) {
+            self.conf_and(dev, Conf::AcceptRedirects)
+        } else {
+            self.conf_or(dev, Conf::AcceptRedirects)
+        };
+        let IpAddr::V4(gw) = gateway else { return };
+        if !accepted || gw.is_multicast() || gw.is_broadcast() || gw.octets()[0] == 0 || gateway == from {
+            return;
+        }
+        let off_link = !self.same_subnet(dev, gateway, from);
+        if (off_link && !self.conf_or(dev, Conf::SharedMedia)) || self.is_local(ns, gateway) {
+            return;
+        }
+        let Ok(current) = self.route_output(ns, &OutRequest::to(dst)) else { return };
+        if current.dev != dev || current.next_hop != from {
+            return;
+        }
+        let now = self.core.now;
+        if self.ns(ns).neigh.is_valid(now, dev, gateway) {
+            let expires = now + 300 * SEC;
+            self.ns_mut(ns).exceptions.get_or_insert_default().set_gateway(now, dst, gateway, expires);
+        } else {
+            // The first redirect only makes us ask for the new gateway's MAC (neigh_event_send).
+            self.probe_neighbour(ns, dev, gateway);
+        }
+    }
+
+    /// The next hop of a packet sent here did not answer (ipv4_link_failure): the sender, which may be ourselves, is told.
+    pub(crate) fn link_failure(&mut self, ns: NsId, frame: &Frame) {
+        let Ok(ip) = IpHeader::parse(frame.data()) else { return };
+        self.icmp_error(ns, frame.meta().iif, &ip, frame, icmp::UNREACHABLE, unreach::HOST, 0);
+    }
+
+    pub(crate) fn count_out(&mut self, ns: NsId, kind: u8) {
+        let mib = &mut self.ns_mut(ns).mib;
+        mib.inc(Mib::IcmpOutMsgs);
+        mib.icmp_out(kind);
+        if let Some(counter) = counter_out(kind) {
+            mib.inc(counter);
+        }
+    }
+}
+
+fn counter_in(kind: u8) -> Option<Mib> {
+    Some(match kind {
+        icmp::ECHO_REPLY => Mib::IcmpInEchoReps,
+        icmp::UNREACHABLE => Mib::IcmpInDestUnreachs,
+        icmp::REDIRECT => Mib::IcmpInRedirects,
+        icmp::ECHO => Mib::IcmpInEchos,
+        icmp::TIME_EXCEEDED => Mib::IcmpInTimeExcds,
+        icmp::PARAM_PROBLEM => Mib::IcmpInParmProbs,
+        icmp::TIMESTAMP => Mib::IcmpInTimestamps,
+        icmp::TIMESTAMP_REPLY => Mib::IcmpInTimestampReps,
+        _ => return None,
+    })
+}
+
+fn counter_out(kind: u8) -> Option<Mib> {
+    Some(match kind {
+        icmp::ECHO_REPLY => Mib::IcmpOutEchoReps,
+        icmp::UNREACHABLE => Mib::IcmpOutDestUnreachs,
+        icmp::REDIRECT => Mib::IcmpOutRedirects,
+        icmp::ECHO => Mib::IcmpOutEchos,
+        icmp::TIME_EXCEEDED => Mib::IcmpOutTimeExcds,
+        icmp::PARAM_PROBLEM => Mib::IcmpOutParmProbs,
+        icmp::TIMESTAMP => Mib::IcmpOutTimestamps,
+        icmp::TIMESTAMP_REPLY => Mib::IcmpOutTimestampReps,
+        _ => return None,
+    })
+}

@@ -1,0 +1,81 @@
+//! A packet arrives (ip_rcv, ip_rcv_finish).
+
+use crate::{
+    base::{DevId, NsId},
+    kernel::{Kernel, mib::Mib, sysctl::Conf},
+    trace::{DropReason, Event, HookPoint, RouteUse},
+    wire::{Frame, IpHeader, PacketType},
+};
+
+impl Kernel {
+    /// An IP packet arrives at `dev`; `frame` starts at its IP header.
+    pub(crate) fn ip_input(&mut self, ns: NsId, dev: DevId, mut frame: Frame) {
+        self.ns_mut(ns).mib.inc(Mib::IpInReceives);
+        let ip = match IpHeader::parse(frame.data()) {
+            Ok(ip) => ip,
+            Err(reason) => {
+                self.ns_mut(ns).mib.inc(Mib::IpInHdrErrors);
+                return self.core.drop(ns, Some(dev), frame, reason);
+            }
+        };
+        if !ip.is_ipv4() && self.dev(dev).conf.on(Conf::DisableIpv6) {
+            return self.core.drop(ns, Some(dev), frame, DropReason::UnhandledProto);
+        }
+        frame.truncate(ip.total_len); // link-layer padding
+        // Conntrack needs whole packets: it reassembles before every hook (nf_defrag_ipv4).
+        if ip.is_fragment() && self.tracks(ns) {
+            if let Some((ip, frame)) = self.reassemble(ns, Some(dev), ip, frame) {
+                self.ip_prerouting(ns, dev, ip, frame);
+            }
+        } else {
+            self.ip_prerouting(ns, dev, ip, frame);
+        }
+    }
+
+    fn ip_prerouting(&mut self, ns: NsId, dev: DevId, mut ip: IpHeader, frame: Frame) {
+        let before = ip.dst;
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, &mut ip, frame) else { return };
+        self.ip_input_routed(ns, dev, ip, frame, before != ip.dst);
+    }
+
+    fn ip_input_routed(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame, translated: bool) {
+        let hash = if self.ns(ns).fib.has_multipath() {
+            let t = crate::wire::ports::tuple(&ip, ip.payload(frame.data()));
+            self.flow_hash(ns, t.src, t.dst, t.proto, t.sport, t.dport)
+        } else {
+            0
+        };
+        let mark = frame.meta().mark;
+        let decision = self.input_route_hashed(ns, dev, ip.src, ip.dst, ip.tos, mark, hash);
+        let way = match decision {
+            Ok(way) => way,
+            Err(no) => return self.no_way(ns, dev, &ip, frame, no),
+        };
+        if !way.forward {
+            let event = Event::Route { purpose: RouteUse::Input, dst: ip.dst, via: None, out: dev };
+            self.core.emit(ns, Some(dev), Some(frame.id()), event);
+            self.ip_local_deliver(ns, dev, ip, frame, way.kind);
+        } else if frame.meta().packet_type != PacketType::Host {
+            // A unicast packet inside a link-layer broadcast is delivered, never forwarded (ip_forward).
+            self.core.drop(ns, Some(dev), frame, DropReason::UnicastInL2Multicast);
+        } else {
+            self.ip_forward(ns, dev, ip, frame, way, translated);
+        }
+    }
+
+    /// There is no way on: an ICMP error if the namespace is a router, and the drop (ip_error).
+    fn no_way(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: Frame, no: super::route::NoWay) {
+        let mib = &mut self.ns_mut(ns).mib;
+        match no.reason {
+            DropReason::IpInAddrErrors => mib.inc(Mib::IpInAddrErrors),
+            DropReason::IpInNoRoutes => mib.inc(Mib::IpExtInNoRoutes),
+            _ => {}
+        }
+        if let Some((kind, code)) = no.error
+            && self.allow_route_error(ns, ip.src)
+        {
+            self.icmp_error(ns, Some(dev), ip, &frame, kind, code, 0);
+        }
+        self.core.drop(ns, Some(dev), frame, no.reason);
+    }
+}

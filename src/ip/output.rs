@@ -1,0 +1,136 @@
+//! A packet leaves (ip_local_out, ip_output, ip_finish_output).
+
+use super::{OutRequest, RouteOut};
+use crate::{
+    base::{DevId, Errno, NsId},
+    kernel::{Kernel, mib::Mib},
+    netfilter::Verdict,
+    route::RouteType,
+    trace::{DropReason, Event, HookPoint, Origin, RouteUse},
+    wire::{
+        Frame, IpHeader,
+        icmp::{self, unreach},
+        ports,
+    },
+};
+use std::net::IpAddr;
+
+impl Kernel {
+    /// Sends a packet of this namespace's own along `route`. `frame` starts at its IP header, which is complete.
+    ///
+    /// # Errors
+    /// What a sender sees at once: `EPERM` from a filter, `EMSGSIZE` for a packet that may not be fragmented,
+    /// `ENOBUFS` from a full queue.
+    pub fn ip_output(&mut self, ns: NsId, frame: Frame, route: &RouteOut) -> Result<(), Errno> {
+        let Ok(mut ip) = IpHeader::parse(frame.data()) else {
+            self.core.drop(ns, Some(route.dev), frame, DropReason::IpInHdr);
+            return Err(Errno::EINVAL);
+        };
+        self.ns_mut(ns).mib.inc(Mib::IpOutRequests);
+        let via = (route.next_hop != ip.dst).then_some(route.next_hop);
+        let event = Event::Route { purpose: RouteUse::Output, dst: ip.dst, via, out: route.dev };
+        self.core.emit(ns, Some(route.dev), Some(frame.id()), event);
+        let mut route = *route;
+        let mut frame = frame;
+        if self.ns(ns).netfilter.is_some() {
+            let hook = self.run_hook_slow(ns, HookPoint::Output, None, Some(route.dev), &mut ip, frame);
+            let (passed, reroute) = hook.map_err(|verdict| match verdict {
+                Verdict::Drop(_) | Verdict::Reject(_) => Errno::EPERM,
+                Verdict::Accept => unreachable!("an accepted packet is given back"),
+            })?;
+            frame = passed;
+            if reroute {
+                // DNAT or a mark changed what decides about the way (ip_route_me_harder).
+                let t = ports::tuple(&ip, ip.payload(frame.data()));
+                let req = OutRequest {
+                    src: Some(ip.src),
+                    dst: ip.dst,
+                    oif: None,
+                    mark: frame.meta().mark,
+                    tos: ip.tos,
+                    proto: ip.proto,
+                    sport: t.sport,
+                    dport: t.dport,
+                };
+                match self.route_output(ns, &req) {
+                    Ok(r) => route = r,
+                    Err(e) => {
+                        self.core.drop(ns, None, frame, DropReason::IpOutNoRoutes);
+                        return Err(e);
+                    }
+                }
+            }
+        }
+        if matches!(route.kind, RouteType::Broadcast | RouteType::Multicast) {
+            self.loop_back(ns, route.dev, &ip, &frame);
+        }
+        self.ip_postrouting(ns, None, route.dev, route.next_hop, route.mtu, ip, frame)
+    }
+
+    /// The end of every packet's way through the namespace: SNAT, fragmentation, the neighbour.
+    #[allow(clippy::too_many_arguments)] // what the kernel keeps in skb and dst
+    pub(crate) fn ip_postrouting(
+        &mut self,
+        ns: NsId,
+        in_dev: Option<DevId>,
+        out: DevId,
+        next_hop: IpAddr,
+        mtu: u32,
+        mut ip: IpHeader,
+        frame: Frame,
+    ) -> Result<(), Errno> {
+        self.ns_mut(ns).mib.inc(Mib::IpOutTransmits);
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), &mut ip, frame) else {
+            return Err(Errno::EPERM);
+        };
+        let frag_max = frame.meta().frag_max as usize;
+        if ip.total_len <= mtu as usize && frag_max == 0 {
+            return self.ip_finish(out, next_hop, frame);
+        }
+        let too_big = if frag_max > 0 { ip.df && frag_max > mtu as usize } else { ip.df };
+        if too_big {
+            self.ns_mut(ns).mib.inc(Mib::IpFragFails);
+            self.icmp_error(ns, in_dev, &ip, &frame, icmp::UNREACHABLE, unreach::FRAG_NEEDED, mtu);
+            self.core.drop(ns, Some(out), frame, DropReason::PktTooBig);
+            return Err(Errno::EMSGSIZE);
+        }
+        self.fragment(ns, out, next_hop, mtu, &ip, frame)
+    }
+
+    /// Hands a packet that fits to the neighbour layer.
+    pub(crate) fn ip_finish(&mut self, out: DevId, next_hop: IpAddr, frame: Frame) -> Result<(), Errno> {
+        if next_hop.is_multicast() {
+            let mac = crate::device::multicast_mac(next_hop);
+            return self.send_to_station(out, frame, mac, None, ethertype(next_hop));
+        }
+        if self.is_broadcast_on(out, next_hop) {
+            return self.send_to_station(out, frame, crate::base::Mac::BROADCAST, None, ethertype(next_hop));
+        }
+        self.neighbour_output(out, next_hop, frame)
+    }
+
+    /// Whether `addr` is sent to everybody on the link of `dev`.
+    fn is_broadcast_on(&self, dev: DevId, addr: IpAddr) -> bool {
+        let IpAddr::V4(a) = addr else { return false };
+        if self.dev(dev).is_loopback() {
+            return false;
+        }
+        a.is_broadcast() || self.ns(self.dev(dev).ns).fib.local_kind(addr) == Some(RouteType::Broadcast)
+    }
+
+    /// Broadcasts and multicasts are heard by the sender's own sockets too (ip_mc_output, dev_loopback_xmit).
+    fn loop_back(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: &Frame) {
+        let listeners = self.ns(ns).sockets.as_ref().is_some_and(|s| s.wants_broadcast(ip));
+        if !listeners || self.dev(dev).is_loopback() {
+            return;
+        }
+        let mut copy = self.core.copy_frame(ns, frame, Origin::LocalCopy);
+        copy.meta_mut().iif = Some(dev);
+        let kind = if ip.dst.is_multicast() { RouteType::Multicast } else { RouteType::Broadcast };
+        self.ip_local_deliver(ns, dev, *ip, copy, kind);
+    }
+}
+
+fn ethertype(addr: IpAddr) -> u16 {
+    if addr.is_ipv4() { crate::wire::eth::IPV4 } else { crate::wire::eth::IPV6 }
+}

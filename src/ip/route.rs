@@ -1,0 +1,379 @@
+//! Choosing a way: for packets sent here, and for packets that came in (net/ipv4/route.c, fib_frontend.c).
+
+use crate::{
+    base::{DevId, Errno, NsId, proto},
+    kernel::{
+        Kernel,
+        sysctl::{Conf, Knob},
+    },
+    route::{FlowKey, LookupError, RouteType, Scope},
+    trace::DropReason,
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What a sender asks the routing tables.
+#[derive(Clone, Copy, Debug)]
+pub struct OutRequest {
+    /// Source address, if the socket is bound to one.
+    pub src: Option<IpAddr>,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// The device the socket is bound to.
+    pub oif: Option<DevId>,
+    /// Firewall mark.
+    pub mark: u32,
+    /// Type of service.
+    pub tos: u8,
+    /// Upper-layer protocol, for multipath hashing.
+    pub proto: u8,
+    /// Source port, for multipath hashing.
+    pub sport: u16,
+    /// Destination port, for multipath hashing.
+    pub dport: u16,
+}
+
+impl OutRequest {
+    /// A request that names nothing but the destination.
+    pub fn to(dst: IpAddr) -> OutRequest {
+        OutRequest { src: None, dst, oif: None, mark: 0, tos: 0, proto: 0, sport: 0, dport: 0 }
+    }
+}
+
+/// The way a packet takes out of the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteOut {
+    /// Egress device; `lo` for local destinations.
+    pub dev: DevId,
+    /// The gateway, or the destination itself if it is on the link.
+    pub next_hop: IpAddr,
+    /// Source address to use.
+    pub src: IpAddr,
+    /// Path MTU in bytes: the device's, the route's or a learned one.
+    pub mtu: u32,
+    /// The learned path MTU is below the minimum: do not set DF.
+    pub mtu_locked: bool,
+    /// Unicast, local, broadcast or multicast.
+    pub kind: RouteType,
+}
+
+/// What a namespace does with a packet that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputRoute {
+    /// `Local`, `Broadcast` or `Multicast`: for us; `Unicast`: to be forwarded.
+    pub kind: RouteType,
+    /// Where it goes: the egress device, or the input device for local packets.
+    pub out: DevId,
+    /// The next hop of a packet to be forwarded.
+    pub next_hop: IpAddr,
+    /// It passes through instead of being delivered here.
+    pub forward: bool,
+    /// The sender could have reached the next hop directly: tell it so.
+    pub redirect: bool,
+}
+
+/// Why a packet that came in has no way on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoWay {
+    /// Its fate.
+    pub(crate) reason: DropReason,
+    /// The ICMP error to send: type and code for IPv4.
+    pub(crate) error: Option<(u8, u8)>,
+}
+
+const fn silent(reason: DropReason) -> NoWay {
+    NoWay { reason, error: None }
+}
+
+impl Kernel {
+    /// Whether `addr` is delivered locally in `ns`.
+    #[inline]
+    pub fn is_local(&self, ns: NsId, addr: IpAddr) -> bool {
+        self.ns(ns).fib.local_kind(addr) == Some(RouteType::Local)
+    }
+
+    /// Whether `addr` is assigned to some device of `ns`; unlike [`Kernel::is_local`] this looks at addresses, not routes.
+    pub(crate) fn owns_address(&self, ns: NsId, addr: IpAddr) -> bool {
+        self.ns(ns).devices.iter().any(|d| self.dev(*d).addrs.iter().any(|a| a.prefix.addr() == addr))
+    }
+
+    /// Whether packets to `addr` leave by `dev`.
+    pub(crate) fn routed_by(&self, ns: NsId, dev: DevId, addr: IpAddr) -> bool {
+        let key = FlowKey { src: None, dst: addr, iif: None, oif: None, mark: 0, tos: 0, hash: 0 };
+        let ignore = self.ignore_linkdown(ns);
+        self.ns(ns).fib.lookup(&key, ignore).is_ok_and(|l| l.hop.dev == Some(dev))
+    }
+
+    /// Routes over a device without carrier are skipped where that device says so; the FIB asks per namespace.
+    fn ignore_linkdown(&self, ns: NsId) -> bool {
+        self.ns(ns).conf_all.on(Conf::IgnoreRoutesWithLinkdown)
+    }
+
+    /// Chooses the way of a packet sent in `ns` (ip_route_output_key_hash_rcu).
+    ///
+    /// # Errors
+    /// `ENETUNREACH` without a route, `EHOSTUNREACH`, `EACCES`, `EINVAL` for unreachable, prohibit and blackhole routes.
+    pub fn route_output(&mut self, ns: NsId, req: &OutRequest) -> Result<RouteOut, Errno> {
+        let n = self.ns(ns);
+        let v4 = req.dst.is_ipv4();
+        let mut dst = req.dst;
+        if dst.is_unspecified() {
+            // "Any" as a destination means this host.
+            dst = req.src.unwrap_or(if v4 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(std::net::Ipv6Addr::LOCALHOST) });
+        }
+        let limited = dst == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if let Some(oif) = req.oif.filter(|_| limited || dst.is_multicast()) {
+            let src = req.src.or_else(|| self.select_source(oif, dst)).unwrap_or(unspecified(v4));
+            let kind = if limited { RouteType::Broadcast } else { RouteType::Multicast };
+            return Ok(self.way(ns, oif, dst, src, dst, kind, None));
+        }
+        let key = FlowKey {
+            src: req.src,
+            dst,
+            iif: None,
+            oif: req.oif,
+            mark: req.mark,
+            tos: req.tos,
+            hash: self.flow_hash(ns, req.src.unwrap_or(unspecified(v4)), dst, req.proto, req.sport, req.dport),
+        };
+        let found = match n.fib.lookup(&key, self.ignore_linkdown(ns)) {
+            Ok(f) => f,
+            Err(LookupError::Unreachable) => return Err(Errno::EHOSTUNREACH),
+            Err(LookupError::Prohibit) => return Err(Errno::EACCES),
+            Err(LookupError::Blackhole) => return Err(Errno::EINVAL),
+            Err(_) => match req.oif {
+                // A socket bound to a device reaches its link even without a route.
+                Some(oif) if self.dev(oif).is_running() => {
+                    let src = req.src.or_else(|| self.select_source(oif, dst)).ok_or(Errno::ENETUNREACH)?;
+                    return Ok(self.way(ns, oif, dst, src, dst, RouteType::Unicast, None));
+                }
+                _ => return Err(Errno::ENETUNREACH),
+            },
+        };
+        let route = found.route;
+        if route.kind == RouteType::Local {
+            let src = req.src.or(route.src.filter(|_| !dst.is_loopback())).unwrap_or(dst);
+            return Ok(self.way(ns, n.lo, dst, src, dst, RouteType::Local, None));
+        }
+        let kind = match route.kind {
+            _ if limited => RouteType::Broadcast,
+            RouteType::Broadcast => RouteType::Broadcast,
+            _ if dst.is_multicast() => RouteType::Multicast,
+            kind => kind,
+        };
+        let out = found.hop.dev.ok_or(Errno::ENETUNREACH)?;
+        let next_hop = if kind == RouteType::Unicast { found.hop.via.unwrap_or(dst) } else { dst };
+        let (prefsrc, mtu) = (route.src, route.mtu);
+        let src = req.src.or(prefsrc).or_else(|| self.select_source(out, next_hop)).unwrap_or(unspecified(v4));
+        Ok(self.way(ns, out, next_hop, src, dst, kind, mtu))
+    }
+
+    /// Completes a route with what was learned about the destination.
+    fn way(
+        &self,
+        ns: NsId,
+        dev: DevId,
+        next_hop: IpAddr,
+        src: IpAddr,
+        dst: IpAddr,
+        kind: RouteType,
+        mtu: Option<u32>,
+    ) -> RouteOut {
+        let mut r = RouteOut { dev, next_hop, src, mtu: mtu.unwrap_or(self.dev(dev).mtu), mtu_locked: false, kind };
+        if kind == RouteType::Unicast
+            && let Some(e) = self.ns(ns).exceptions.as_ref().and_then(|x| x.get(self.core.now, dst))
+        {
+            r.next_hop = e.gateway.unwrap_or(r.next_hop);
+            if let Some(mtu) = e.mtu.filter(|m| *m < r.mtu) {
+                (r.mtu, r.mtu_locked) = (mtu, e.locked);
+            }
+        }
+        r
+    }
+
+    /// The source address a device offers towards a next hop (inet_select_addr): the first primary address whose subnet
+    /// contains it, else the device's first, else the first of another device.
+    pub(crate) fn select_source(&self, dev: DevId, towards: IpAddr) -> Option<IpAddr> {
+        let v4 = towards.is_ipv4();
+        let primary = |d: DevId| {
+            self.dev(d).addrs.iter().filter(move |a| a.prefix.is_ipv4() == v4 && !a.secondary)
+        };
+        let global = |a: IpAddr| !a.is_loopback();
+        let near = primary(dev).find(|a| a.subnet().contains(towards)).or_else(|| primary(dev).next());
+        if let Some(a) = near {
+            return Some(a.prefix.addr());
+        }
+        let ns = self.dev(dev).ns;
+        let others = self.ns(ns).devices.iter().filter(|d| **d != dev && self.dev(**d).up);
+        others.flat_map(|d| primary(*d)).map(|a| a.prefix.addr()).find(|a| global(*a))
+    }
+
+    /// Decides about a packet that came in by `dev` (ip_route_input_slow).
+    pub(crate) fn input_route(
+        &self,
+        ns: NsId,
+        dev: DevId,
+        src: IpAddr,
+        dst: IpAddr,
+        tos: u8,
+        mark: u32,
+    ) -> Result<InputRoute, NoWay> {
+        self.input_route_hashed(ns, dev, src, dst, tos, mark, 0)
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of the kernel's flow key
+    pub(crate) fn input_route_hashed(
+        &self,
+        ns: NsId,
+        dev: DevId,
+        src: IpAddr,
+        dst: IpAddr,
+        tos: u8,
+        mark: u32,
+        hash: u32,
+    ) -> Result<InputRoute, NoWay> {
+        let n = self.ns(ns);
+        let d = self.dev(dev);
+        let here = |kind| InputRoute { kind, out: dev, next_hop: dst, forward: false, redirect: false };
+        if let (IpAddr::V4(s), IpAddr::V4(t)) = (src, dst) {
+            if s.is_multicast() || s.is_broadcast() {
+                return Err(silent(DropReason::IpInvalidSource));
+            }
+            if t.is_broadcast() || (s.is_unspecified() && t.is_unspecified()) {
+                return Ok(here(RouteType::Broadcast));
+            }
+            if s.octets()[0] == 0 {
+                return Err(silent(DropReason::IpInvalidSource));
+            }
+            if t.octets()[0] == 0 {
+                return Err(silent(DropReason::IpInvalidDest));
+            }
+            if (t.is_loopback() || s.is_loopback()) && !d.is_loopback() && !self.conf_or(dev, Conf::RouteLocalnet) {
+                return Err(silent(DropReason::IpLocalNet));
+            }
+            if t.is_multicast() {
+                // All hosts (224.0.0.1) is joined everywhere; other groups need a member socket (ip_check_mc_rcu).
+                let member = t == Ipv4Addr::new(224, 0, 0, 1);
+                return if member { Ok(here(RouteType::Multicast)) } else { Err(silent(DropReason::IpInvalidDest)) };
+            }
+        }
+        let v4 = dst.is_ipv4();
+        let key = FlowKey { src: Some(src), dst, iif: Some(dev), oif: None, mark, tos, hash };
+        let forwards = d.forwards(v4);
+        let refused = |error, reason| {
+            // Without forwarding every failure is a silent "not for me" (ip_error).
+            if forwards { Err(NoWay { reason, error }) } else { Err(silent(DropReason::IpInAddrErrors)) }
+        };
+        let found = match n.fib.lookup(&key, self.ignore_linkdown(ns)) {
+            Ok(f) => f,
+            Err(LookupError::Unreachable) => return refused(Some((3, 1)), DropReason::RouteUnreachable),
+            Err(LookupError::Prohibit) => return refused(Some((3, 13)), DropReason::RouteProhibit),
+            Err(LookupError::Blackhole) => return refused(None, DropReason::RouteBlackhole),
+            Err(_) => return refused(Some((3, 0)), DropReason::IpInNoRoutes),
+        };
+        let kind = found.route.kind;
+        match kind {
+            RouteType::Broadcast if !self.conf_and(dev, Conf::BcForwarding) => {
+                self.validate_source(ns, dev, src, None)?;
+                return Ok(here(kind));
+            }
+            RouteType::Local => {
+                self.validate_source(ns, dev, src, None)?;
+                return Ok(here(kind));
+            }
+            RouteType::Unicast | RouteType::Broadcast => {}
+            _ => return Err(silent(DropReason::IpInvalidDest)),
+        }
+        if !forwards {
+            return Err(silent(DropReason::IpInAddrErrors));
+        }
+        let out = found.hop.dev.expect("unicast routes have a device");
+        let on_link = self.validate_source(ns, dev, src, Some(out))?;
+        let via = found.hop.via;
+        let redirect = out == dev
+            && on_link
+            && self.conf_or(dev, Conf::SendRedirects)
+            && (self.conf_or(dev, Conf::SharedMedia) || self.same_subnet(dev, src, via.unwrap_or(dst)));
+        Ok(InputRoute { kind, out, next_hop: via.unwrap_or(dst), forward: true, redirect })
+    }
+
+    /// Reverse path check (fib_validate_source, RFC 3704). Returns whether the source is on the link of `dev`.
+    fn validate_source(&self, ns: NsId, dev: DevId, src: IpAddr, out: Option<DevId>) -> Result<bool, NoWay> {
+        if !src.is_ipv4() {
+            return Ok(false); // IPv6 has no reverse path filter outside netfilter
+        }
+        if self.dev(dev).is_loopback() {
+            return Ok(false);
+        }
+        let mode = self.conf_max(dev, Conf::RpFilter);
+        let accept_local = self.conf_or(dev, Conf::AcceptLocal);
+        let redirects = out == Some(dev) && self.conf_or(dev, Conf::SendRedirects);
+        if mode == 0 && !redirects {
+            if !accept_local && self.owns_address(ns, src) {
+                return Err(silent(DropReason::IpLocalSource));
+            }
+            return Ok(false);
+        }
+        let n = self.ns(ns);
+        let mut key = FlowKey { src: None, dst: src, iif: None, oif: None, mark: 0, tos: 0, hash: 0 };
+        let filtered = || if mode > 0 { Err(silent(DropReason::IpRpFilter)) } else { Ok(false) };
+        let ignore = self.ignore_linkdown(ns);
+        let Ok(back) = n.fib.lookup(&key, ignore) else { return filtered() };
+        if back.route.kind != RouteType::Unicast && !(back.route.kind == RouteType::Local && accept_local) {
+            return Err(silent(DropReason::IpLocalSource));
+        }
+        if back.route.hops().iter().any(|h| h.dev == Some(dev)) {
+            return Ok(back.hop.via.is_none() && back.route.scope >= Scope::Link);
+        }
+        if self.dev(dev).addrs.is_empty() || mode == 1 {
+            return filtered();
+        }
+        key.oif = Some(dev);
+        Ok(n.fib.lookup(&key, ignore).is_ok_and(|l| l.route.kind == RouteType::Unicast && l.hop.via.is_none()))
+    }
+
+    /// Whether two addresses lie in one subnet of `dev` (inet_addr_onlink).
+    pub(crate) fn same_subnet(&self, dev: DevId, a: IpAddr, b: IpAddr) -> bool {
+        self.dev(dev).addrs.iter().any(|x| x.subnet().contains(a) && x.subnet().contains(b))
+    }
+
+    /// The hash multipath routing uses (fib_multipath_hash): addresses, and with policy 1 ports too.
+    pub(crate) fn flow_hash(&self, ns: NsId, src: IpAddr, dst: IpAddr, protocol: u8, sport: u16, dport: u16) -> u32 {
+        if !self.ns(ns).fib.has_multipath() {
+            return 0;
+        }
+        let l4 = self.ns(ns).knobs.get(Knob::MultipathHashPolicy) == 1
+            && matches!(protocol, proto::TCP | proto::UDP);
+        let half = |a: IpAddr| match a {
+            IpAddr::V4(a) => u32::from(a) as u64,
+            IpAddr::V6(a) => (u128::from(a) ^ (u128::from(a) >> 64)) as u64,
+        };
+        let mut h = self.core.seed ^ half(src).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for word in [half(dst), if l4 { (sport as u64) << 24 | (dport as u64) << 8 | protocol as u64 } else { 0 }] {
+            h = (h ^ word).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            h ^= h >> 31;
+        }
+        (h >> 33) as u32
+    }
+
+    /// `all` or the device has it on.
+    pub(crate) fn conf_or(&self, dev: DevId, k: Conf) -> bool {
+        let d = self.dev(dev);
+        d.conf.on(k) || self.ns(d.ns).conf_all.on(k)
+    }
+
+    /// `all` and the device have it on.
+    pub(crate) fn conf_and(&self, dev: DevId, k: Conf) -> bool {
+        let d = self.dev(dev);
+        d.conf.on(k) && self.ns(d.ns).conf_all.on(k)
+    }
+
+    /// The larger of `all` and the device.
+    pub(crate) fn conf_max(&self, dev: DevId, k: Conf) -> i32 {
+        let d = self.dev(dev);
+        d.conf.get(k).max(self.ns(d.ns).conf_all.get(k))
+    }
+}
+
+fn unspecified(v4: bool) -> IpAddr {
+    if v4 { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) }
+}

@@ -1,0 +1,177 @@
+//! Devices: what every one has, and what makes each kind what it is.
+
+use super::sysctl::{Conf, Confs};
+use crate::{
+    base::{DevId, Mac, NsId, Prefix},
+    device::bridge::Bridge,
+    link::{ExternalWire, Qdisc},
+    wire::Frame,
+};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, Ipv4Addr},
+};
+
+/// MTU of an Ethernet device unless set otherwise.
+pub const DEFAULT_MTU: u32 = 1500;
+/// MTU of `lo`.
+pub const LOOPBACK_MTU: u32 = 65_536;
+
+/// What a device is.
+pub enum DeviceKind {
+    /// `lo`: what is sent comes back.
+    Loopback,
+    /// One end of a cable. The peer is `None` once the other end was deleted.
+    Veth {
+        /// The other end.
+        peer: Option<DevId>,
+    },
+    /// One end of a cable whose other end is held by an external harness.
+    External(ExternalWire),
+    /// A switch that has other devices of the namespace as ports.
+    Bridge(Box<Bridge>),
+    /// A sub-interface that sends and receives with one VLAN tag.
+    Vlan {
+        /// The device that carries the tagged frames.
+        parent: DevId,
+        /// The VLAN, 1 to 4094.
+        vid: u16,
+    },
+    /// The device was deleted; ids are never reused.
+    Deleted,
+}
+
+/// An address of a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IfAddr {
+    /// The address itself and the length of its subnet's prefix.
+    pub prefix: Prefix,
+    /// The other end of a point-to-point address.
+    pub peer: Option<IpAddr>,
+    /// Not the first of its subnet: never chosen as a source by itself, and deleted with the first one.
+    pub secondary: bool,
+}
+
+impl IfAddr {
+    /// The subnet the address connects to.
+    pub fn subnet(&self) -> Prefix {
+        match self.peer {
+            Some(p) => Prefix::new(p, self.prefix.len()).expect("a peer has the address's family").network(),
+            None => self.prefix.network(),
+        }
+    }
+
+    /// The directed broadcast address, if the subnet has one.
+    pub fn broadcast(&self) -> Option<Ipv4Addr> {
+        if self.peer.is_some() { None } else { self.prefix.broadcast() }
+    }
+}
+
+/// Frames and bytes a device carried (`/proc/net/dev`).
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct DevStats {
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Bytes received, link-layer header included.
+    pub rx_bytes: u64,
+    /// Received frames that were dropped.
+    pub rx_dropped: u64,
+    /// Received multicast frames.
+    pub multicast: u64,
+    /// Frames transmitted.
+    pub tx_packets: u64,
+    /// Bytes transmitted.
+    pub tx_bytes: u64,
+    /// Frames that could not be transmitted.
+    pub tx_dropped: u64,
+}
+
+/// A network device.
+pub struct Device {
+    /// Its owner.
+    pub ns: NsId,
+    /// Its link-layer address.
+    pub mac: Mac,
+    /// Largest network-layer packet in bytes.
+    pub mtu: u32,
+    /// Administratively up (`ip link set up`).
+    pub up: bool,
+    /// Has a link partner that is up too.
+    pub carrier: bool,
+    /// Answers ARP and asks with it (`ip link set arp on`).
+    pub arp: bool,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// The bridge it is a port of.
+    pub master: Option<DevId>,
+    /// The VLAN sub-interfaces on it.
+    pub vlans: Vec<(u16, DevId)>,
+    /// Addresses in the order they were added.
+    pub addrs: Vec<IfAddr>,
+    /// Frames on their way to it.
+    pub incoming: VecDeque<Frame>,
+    /// Its egress queue.
+    pub qdisc: Qdisc,
+    /// The stream its queue draws from, once it needs one.
+    pub rng: Option<Box<crate::base::Rng>>,
+    /// Counters.
+    pub stats: DevStats,
+    /// Knobs.
+    pub conf: Confs,
+}
+
+impl Device {
+    pub(crate) fn new(ns: NsId, mac: Mac, mtu: u32, kind: DeviceKind) -> Device {
+        Device {
+            ns,
+            mac,
+            mtu,
+            up: true,
+            carrier: true,
+            arp: true,
+            kind,
+            master: None,
+            vlans: Vec::new(),
+            addrs: Vec::new(),
+            incoming: VecDeque::new(),
+            qdisc: Qdisc::Noqueue,
+            rng: None,
+            stats: DevStats::default(),
+            conf: Confs::default(),
+        }
+    }
+
+    /// Whether this is `lo`.
+    #[inline]
+    pub fn is_loopback(&self) -> bool {
+        matches!(self.kind, DeviceKind::Loopback)
+    }
+
+    /// Whether frames can pass: up, and with a carrier.
+    #[inline]
+    pub fn is_running(&self) -> bool {
+        self.up && self.carrier
+    }
+
+    /// Whether IPv4 packets that come in here may be forwarded.
+    #[inline]
+    pub fn forwards(&self, ipv4: bool) -> bool {
+        self.conf.on(if ipv4 { Conf::Forwarding } else { Conf::Forwarding6 })
+    }
+
+    /// The bridge, if this is one.
+    pub fn bridge(&self) -> Option<&Bridge> {
+        match &self.kind {
+            DeviceKind::Bridge(b) => Some(b),
+            _ => None,
+        }
+    }
+
+    /// The bridge, to change, if this is one.
+    pub fn bridge_mut(&mut self) -> Option<&mut Bridge> {
+        match &mut self.kind {
+            DeviceKind::Bridge(b) => Some(b),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The state of a world: namespaces, devices, and what they share. Behaviour is in `l2` and `ip`; this layer only owns
+//! the data and knows how to build and change it.
+
+mod address;
+mod core;
+pub mod exceptions;
+pub mod icmp_limit;
+mod device;
+mod error;
+mod interface;
+pub mod mib;
+mod namespace;
+pub mod reassembly;
+mod routes;
+pub mod sysctl;
+mod tune;
+
+pub use self::core::{Core, Work};
+pub use address::AddrError;
+pub use device::{DEFAULT_MTU, DevStats, Device, DeviceKind, IfAddr, LOOPBACK_MTU};
+pub use error::ConfigError;
+pub use namespace::{Namespace, ProcView};
+
+use crate::base::{DevId, NsId};
+
+/// Everything there is in a world.
+pub struct Kernel {
+    /// Clock, wheel, frame pool, tracer.
+    pub core: Core,
+    /// Devices by [`DevId`].
+    pub devs: Vec<Device>,
+    /// Namespaces by [`NsId`].
+    pub nss: Vec<Namespace>,
+    pub(crate) scratch: Scratch,
+}
+
+/// Buffers that would otherwise be allocated per packet. Whoever needs one takes it and puts it back.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) neigh: Vec<crate::neigh::Action>,
+    pub(crate) bridge: crate::device::bridge::Verdict,
+    pub(crate) queue: Vec<crate::link::QdiscEvent>,
+    pub(crate) hook: crate::netfilter::HookOut,
+}
+
+impl Kernel {
+    /// An empty world at time zero.
+    pub fn new(seed: u64) -> Kernel {
+        Kernel { core: Core::new(seed), devs: Vec::new(), nss: Vec::new(), scratch: Scratch::default() }
+    }
+
+    /// A device.
+    #[inline]
+    pub fn dev(&self, id: DevId) -> &Device {
+        &self.devs[id.index()]
+    }
+
+    /// A device, to change.
+    #[inline]
+    pub fn dev_mut(&mut self, id: DevId) -> &mut Device {
+        &mut self.devs[id.index()]
+    }
+
+    /// A namespace.
+    #[inline]
+    pub fn ns(&self, id: NsId) -> &Namespace {
+        &self.nss[id.index()]
+    }
+
+    /// A namespace, to change.
+    #[inline]
+    pub fn ns_mut(&mut self, id: NsId) -> &mut Namespace {
+        &mut self.nss[id.index()]
+    }
+
+    /// The name of a device within its namespace.
+    #[inline]
+    pub fn dev_name(&self, id: DevId) -> &str {
+        self.core.tracer.names.dev(id)
+    }
+
+    /// The name of a namespace.
+    #[inline]
+    pub fn ns_name(&self, id: NsId) -> &str {
+        self.core.tracer.names.ns(id)
+    }
+
+    /// Finds a namespace by name; linear, for people and tests.
+    pub fn find_ns(&self, name: &str) -> Option<NsId> {
+        (0..self.nss.len() as u32).map(NsId).find(|id| self.ns_name(*id) == name)
+    }
+
+    /// Finds a device of a namespace by name.
+    pub fn find_dev(&self, ns: NsId, name: &str) -> Option<DevId> {
+        self.ns(ns).devices.iter().copied().find(|d| self.dev_name(*d) == name)
+    }
+}

@@ -1,0 +1,13 @@
+//! The way of a frame through devices: transmit, cable, receive, bridge, ARP.
+//!
+//! ```text
+//!  ip::output → neighbour ─→ transmit ─ qdisc ─ tap ═══ veth ═══ (wheel) ─→ receive ─ tap ─┬─ a port? → bridge
+//!                                                                                          ├─ tagged? → vlan device
+//!                                                                                          └─ ethernet_input → ARP, IP
+//! ```
+
+mod arp;
+mod bridge;
+mod neighbour;
+mod receive;
+mod transmit;

@@ -1,0 +1,150 @@
+//! A frame arrives at a device (`__netif_receive_skb_core`).
+
+use crate::{
+    base::{DevId, Mac, NsId},
+    kernel::{DeviceKind, Kernel},
+    trace::{Direction, DropReason, Origin},
+    wire::{Frame, PacketType, be16, eth},
+};
+
+impl Kernel {
+    /// The wheel says that a frame arrives at `dev`.
+    pub(crate) fn receive(&mut self, dev: DevId) {
+        let d = &mut self.devs[dev.index()];
+        let ns = d.ns;
+        // A frame that waited here when the device was deleted has been dropped already.
+        let Some(frame) = d.incoming.pop_front() else { return };
+        if !d.up {
+            d.stats.rx_dropped += 1;
+            return self.core.drop(ns, Some(dev), frame, DropReason::DevDown);
+        }
+        d.stats.rx_packets += 1;
+        d.stats.rx_bytes += frame.len() as u64;
+        if d.is_loopback() {
+            return self.network_input(ns, dev, frame, Mac::ZERO);
+        }
+        self.core.tap(ns, dev, Direction::In, &frame);
+        self.frame_input(dev, frame);
+    }
+
+    /// Takes what an external harness put on its ends of cables since the last look.
+    pub(crate) fn poll_external(&mut self, dev: DevId) {
+        let ns = self.dev(dev).ns;
+        loop {
+            let DeviceKind::External(wire) = &self.devs[dev.index()].kind else { return };
+            let Some(bytes) = wire.poll() else { return };
+            let mut frame = self.core.new_frame(ns, bytes.len(), Origin::Injected, None);
+            frame.data_mut().copy_from_slice(&bytes);
+            self.devs[dev.index()].incoming.push_back(frame);
+            self.receive(dev);
+        }
+    }
+
+    /// A frame that passed the tap of `dev`: to the VLAN device, the bridge or the stack.
+    fn frame_input(&mut self, dev: DevId, mut frame: Frame) {
+        let ns = self.dev(dev).ns;
+        if frame.len() < eth::HEADER {
+            return self.core.drop(ns, Some(dev), frame, DropReason::HdrTrunc);
+        }
+        take_tag(&mut frame);
+        let d = self.dev(dev);
+        if let Some(tci) = frame.meta().vlan
+            && let Some((_, vlan)) = d.vlans.iter().find(|(vid, _)| *vid == tci & 0xfff)
+        {
+            // The tag is served before the bridge sees the frame (vlan_do_receive).
+            let vlan = *vlan;
+            frame.meta_mut().vlan = None;
+            return self.upper_input(vlan, frame);
+        }
+        match d.master {
+            Some(bridge) => self.bridge_input(bridge, dev, frame),
+            None => self.ethernet_input(dev, frame),
+        }
+    }
+
+    /// A frame arrives at a device that sits on another: a VLAN, or a bridge's own end.
+    pub(crate) fn upper_input(&mut self, dev: DevId, frame: Frame) {
+        let d = &mut self.devs[dev.index()];
+        let ns = d.ns;
+        if !d.up {
+            d.stats.rx_dropped += 1;
+            return self.core.drop(ns, Some(dev), frame, DropReason::DevDown);
+        }
+        d.stats.rx_packets += 1;
+        d.stats.rx_bytes += frame.len() as u64;
+        self.core.tap(ns, dev, Direction::In, &frame);
+        if self.dev(dev).master.is_some() || !self.dev(dev).vlans.is_empty() {
+            self.frame_input(dev, frame);
+        } else {
+            self.ethernet_input(dev, frame);
+        }
+    }
+
+    /// The end of the link layer: is it for us, and which protocol is it (eth_type_trans)?
+    fn ethernet_input(&mut self, dev: DevId, mut frame: Frame) {
+        let d = &self.devs[dev.index()];
+        let ns = d.ns;
+        let b = frame.data();
+        let (dst, src) = (eth::dst(b), eth::src(b));
+        let kind = if dst == d.mac {
+            PacketType::Host
+        } else if dst.is_broadcast() {
+            PacketType::Broadcast
+        } else if dst.is_multicast() {
+            PacketType::Multicast
+        } else {
+            return self.core.drop(ns, Some(dev), frame, DropReason::OtherHost);
+        };
+        if kind == PacketType::Host && frame.meta().dst_ns.is_some_and(|meant| meant != ns) {
+            // Flooded by an aware bridge that does not know the station yet; the sender resolved another namespace.
+            return self.core.drop(ns, Some(dev), frame, DropReason::NsMismatch);
+        }
+        if frame.meta().vlan.is_some_and(|tci| tci & 0xfff != 0) {
+            return self.core.drop(ns, Some(dev), frame, DropReason::VlanFiltered);
+        }
+        if kind == PacketType::Multicast {
+            self.devs[dev.index()].stats.multicast += 1;
+        }
+        frame.meta_mut().packet_type = kind;
+        self.network_input(ns, dev, frame, src);
+    }
+
+    /// Hands a packet to its protocol. On `lo` frames have no link-layer header and `src` is zero.
+    fn network_input(&mut self, ns: NsId, dev: DevId, mut frame: Frame, src: Mac) {
+        let loopback = self.dev(dev).is_loopback();
+        let ethertype = if loopback {
+            match frame.data().first().map(|b| b >> 4) {
+                Some(6) => eth::IPV6,
+                _ => eth::IPV4,
+            }
+        } else {
+            let ethertype = be16(frame.data(), 12);
+            frame.pull(eth::HEADER);
+            ethertype
+        };
+        let meta = frame.meta_mut();
+        meta.iif = Some(dev);
+        meta.mark = 0;
+        meta.vlan = None;
+        if !loopback {
+            meta.ct = None; // on lo the entry made at OUTPUT stays with the packet
+        }
+        match ethertype {
+            eth::IPV4 | eth::IPV6 => self.ip_input(ns, dev, frame),
+            eth::ARP => self.arp_input(ns, dev, frame, src),
+            _ => self.core.drop(ns, Some(dev), frame, DropReason::UnhandledProto),
+        }
+    }
+}
+
+/// Moves a VLAN tag from the bytes into the metadata (skb_vlan_untag).
+fn take_tag(frame: &mut Frame) {
+    let b = frame.data_mut();
+    if be16(b, 12) != eth::VLAN || b.len() < eth::HEADER + 4 {
+        return;
+    }
+    let tci = be16(b, 14);
+    b.copy_within(0..12, 4);
+    frame.pull(4);
+    frame.meta_mut().vlan = Some(tci);
+}
