@@ -5,6 +5,7 @@
 
 pub mod arp;
 pub mod checksum;
+pub mod dissect;
 pub mod eth;
 mod frame;
 pub mod icmp;
