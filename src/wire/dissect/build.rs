@@ -10,7 +10,7 @@
 use crate::{base::Mac, wire::tcp};
 use etherparse::{
     ArpHardwareId, ArpOperation, ArpPacket, EtherType, Ethernet2Header, Icmpv4Type, Icmpv6Type, IpFragOffset,
-    IpHeaders, IpNumber, Ipv4Header, Ipv6FragmentHeader, Ipv6Header, PacketBuilder, PacketBuilderStep,
+    IpHeaders, IpNumber, Ipv4Header, Ipv6Extensions, Ipv6FragmentHeader, Ipv6Header, PacketBuilder, PacketBuilderStep,
     SingleVlanHeader, TcpHeader, TcpOptionElement, VlanId,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -69,11 +69,17 @@ impl Ip {
         Ip { fragment: Some((offset / 8, more)), ..self }
     }
 
+    /// Whether it is an IPv4 packet.
+    pub fn is_ipv4(&self) -> bool {
+        self.src.is_ipv4()
+    }
+
     fn step(self) -> PacketBuilderStep<IpHeaders> {
         let offset = |units| IpFragOffset::try_new(units).expect("an offset in bytes has 13 bits of units");
         PacketBuilder::ip(match (self.src, self.dst) {
             (IpAddr::V4(s), IpAddr::V4(d)) => {
-                let mut h = Ipv4Header::new(0, self.ttl, IpNumber(0), s.octets(), d.octets()).expect("an empty payload fits");
+                let mut h =
+                    Ipv4Header::new(0, self.ttl, IpNumber(0), s.octets(), d.octets()).expect("an empty payload fits");
                 h.dscp = (self.tos >> 2).try_into().expect("six bits");
                 h.ecn = (self.tos & 3).try_into().expect("two bits");
                 h.dont_fragment = self.df;
@@ -92,9 +98,10 @@ impl Ip {
                     destination: d.octets(),
                     ..Default::default()
                 };
-                let mut extensions = etherparse::Ipv6Extensions::default();
-                extensions.fragment =
-                    self.fragment.map(|(units, more)| Ipv6FragmentHeader::new(IpNumber(0), offset(units), more, self.id));
+                let fragment = self
+                    .fragment
+                    .map(|(units, more)| Ipv6FragmentHeader::new(IpNumber(0), offset(units), more, self.id));
+                let extensions = Ipv6Extensions { fragment, ..Default::default() };
                 IpHeaders::Ipv6(header, extensions)
             }
             _ => unreachable!("ip() checked the families"),

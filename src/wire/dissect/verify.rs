@@ -118,6 +118,10 @@ fn check(packet: &SlicedPacket<'_>, bytes: &[u8], wire: bool, depth: u8, flaws: 
     let (ends, payload) = match &packet.net {
         Some(NetSlice::Ipv4(v4)) => {
             header_checksum("IPv4 header", &v4.header(), flaws);
+            if v4.header().slice()[6] & 0x80 != 0 {
+                // RFC 791 §3.1. etherparse drops the bit, so its checksum does not notice.
+                flaws.push(Flaw::Malformed("the reserved flag of the IPv4 header is set".into()));
+            }
             (Ends::V4(v4.header().source(), v4.header().destination()), v4.payload())
         }
         Some(NetSlice::Ipv6(v6)) => (Ends::V6(v6.header().source(), v6.header().destination()), v6.payload()),

@@ -64,7 +64,8 @@ fn arp(o: &mut String, src: Mac, dst: Mac, b: &[u8]) -> Result {
     let Ok(arp) = ArpPacketSlice::from_slice(b) else {
         return write!(o, "ARP truncated({})", b.len());
     };
-    let ipv4_over_ethernet = (arp.proto_addr_type(), arp.hw_addr_size(), arp.proto_addr_size()) == (EtherType::IPV4, 6, 4);
+    let ipv4_over_ethernet =
+        (arp.proto_addr_type(), arp.hw_addr_size(), arp.proto_addr_size()) == (EtherType::IPV4, 6, 4);
     if !ipv4_over_ethernet {
         return write!(o, "ARP hw={} proto={:#06x}", arp.hw_addr_type().0, arp.proto_addr_type().0);
     }
