@@ -16,12 +16,11 @@ pub mod sysctl;
 mod tune;
 
 pub use self::core::{Core, Work};
-pub use address::AddrError;
 pub use device::{DEFAULT_MTU, DevStats, Device, DeviceKind, IfAddr, LOOPBACK_MTU};
 pub use error::ConfigError;
 pub use namespace::{Namespace, ProcView};
 
-use crate::base::{DevId, NsId};
+use crate::base::{DevId, Map, NsId};
 
 /// Everything there is in a world.
 pub struct Kernel {
@@ -31,6 +30,10 @@ pub struct Kernel {
     pub devs: Vec<Device>,
     /// Namespaces by [`NsId`].
     pub nss: Vec<Namespace>,
+    /// Devices whose cable ends in the hands of a harness.
+    pub(crate) externals: Vec<DevId>,
+    index: Map<Box<str>, NsId>,
+    dev_index: Map<(NsId, Box<str>), DevId>,
     pub(crate) scratch: Scratch,
 }
 
@@ -46,7 +49,7 @@ pub(crate) struct Scratch {
 impl Kernel {
     /// An empty world at time zero.
     pub fn new(seed: u64) -> Kernel {
-        Kernel { core: Core::new(seed), devs: Vec::new(), nss: Vec::new(), scratch: Scratch::default() }
+        Kernel { core: Core::new(seed), devs: Vec::new(), nss: Vec::new(), externals: Vec::new(), index: Map::default(), dev_index: Map::default(), scratch: Scratch::default() }
     }
 
     /// A device.
@@ -85,13 +88,17 @@ impl Kernel {
         self.core.tracer.names.ns(id)
     }
 
-    /// Finds a namespace by name; linear, for people and tests.
+    /// Finds a namespace by name.
     pub fn find_ns(&self, name: &str) -> Option<NsId> {
-        (0..self.nss.len() as u32).map(NsId).find(|id| self.ns_name(*id) == name)
+        self.index.get(name).copied()
     }
 
     /// Finds a device of a namespace by name.
     pub fn find_dev(&self, ns: NsId, name: &str) -> Option<DevId> {
-        self.ns(ns).devices.iter().copied().find(|d| self.dev_name(*d) == name)
+        let n = self.ns(ns);
+        if n.devices.len() <= 8 {
+            return n.devices.iter().copied().find(|d| self.dev_name(*d) == name);
+        }
+        self.dev_index.get(&(ns, Box::from(name))).copied()
     }
 }

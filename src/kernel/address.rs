@@ -1,0 +1,176 @@
+//! Addresses of devices and the routes that come with them (net/ipv4/devinet.c, fib_add_ifaddr in fib_frontend.c).
+
+use super::{ConfigError, IfAddr, Kernel, sysctl::Conf};
+use crate::{
+    base::{DevId, Errno, Prefix},
+    route::{AddMode, NextHop, Protocol, Route, RouteType, Scope, table},
+};
+use std::net::IpAddr;
+
+impl Kernel {
+    /// Gives a device an address, and the namespace the routes that follow from it.
+    ///
+    /// # Errors
+    /// `EEXIST` if the device has it already; `EINVAL` for a multicast or broadcast address.
+    ///
+    /// ```
+    /// use netsim::kernel::Kernel;
+    /// let mut k = Kernel::new(1);
+    /// let a = k.add_namespace("a").unwrap();
+    /// let b = k.add_namespace("b").unwrap();
+    /// let (eth0, _) = k.add_veth((a, "eth0"), (b, "eth0")).unwrap();
+    /// k.add_address(eth0, "10.0.0.1/24".parse().unwrap(), None).unwrap();
+    /// assert!(k.is_local(a, "10.0.0.1".parse().unwrap()));
+    /// assert!(!k.is_local(b, "10.0.0.1".parse().unwrap()));
+    /// ```
+    pub fn add_address(&mut self, dev: DevId, prefix: Prefix, peer: Option<IpAddr>) -> Result<(), ConfigError> {
+        let addr = prefix.addr();
+        let limited = matches!(addr, IpAddr::V4(a) if a.is_broadcast());
+        if addr.is_multicast() || limited || addr.is_unspecified() {
+            return Err(ConfigError::new(Errno::EINVAL, format!("{addr} cannot be the address of a device")));
+        }
+        let d = self.dev(dev);
+        if d.addrs.iter().any(|a| a.prefix == prefix && a.peer == peer) {
+            return Err(ConfigError::new(Errno::EEXIST, "Address already assigned."));
+        }
+        let mut new = IfAddr { prefix, peer, secondary: false };
+        // A second address of one subnet with the same mask is secondary (inet_insert_ifa).
+        new.secondary = addr.is_ipv4()
+            && d.addrs.iter().any(|a| {
+                !a.secondary && a.prefix.len() == prefix.len() && a.subnet() == new.subnet()
+            });
+        self.dev_mut(dev).addrs.push(new);
+        self.add_address_routes(dev, new);
+        if self.conf_or(dev, Conf::ArpNotify)
+            && self.dev(dev).is_running()
+            && let IpAddr::V4(a) = addr
+        {
+            self.arp_announce(dev, a);
+        }
+        Ok(())
+    }
+
+    /// Takes an address away. Deleting a primary IPv4 address deletes its secondaries too, unless
+    /// `promote_secondaries` is on; the last address takes every route of the device with it.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` if the device does not have it.
+    pub fn delete_address(&mut self, dev: DevId, prefix: Prefix) -> Result<(), ConfigError> {
+        let addrs = &self.dev(dev).addrs;
+        let at = addrs
+            .iter()
+            .position(|a| a.prefix == prefix)
+            .or_else(|| addrs.iter().position(|a| prefix.is_host() && a.prefix.addr() == prefix.addr()))
+            .ok_or_else(|| ConfigError::new(Errno::EADDRNOTAVAIL, "ipv4: Address not found."))?;
+        let gone = self.dev_mut(dev).addrs.remove(at);
+        let same = |a: &IfAddr| a.secondary && a.prefix.len() == gone.prefix.len() && a.subnet() == gone.subnet();
+        let mut removed = vec![gone];
+        if !gone.secondary {
+            if self.conf_or(dev, Conf::PromoteSecondaries) {
+                if let Some(next) = self.dev(dev).addrs.iter().position(same) {
+                    self.dev_mut(dev).addrs[next].secondary = false;
+                }
+            } else {
+                let d = self.dev_mut(dev);
+                removed.extend(d.addrs.iter().copied().filter(same));
+                d.addrs.retain(|a| !same(a));
+            }
+        }
+        for a in removed {
+            self.delete_address_routes(dev, a);
+        }
+        let promoted: Vec<IfAddr> = self.dev(dev).addrs.clone();
+        for a in promoted {
+            self.add_address_routes(dev, a); // what the loss of the primary took with it; existing ones stay
+        }
+        let ns = self.dev(dev).ns;
+        if self.dev(dev).addrs.iter().all(|a| a.prefix.is_ipv4() != gone.prefix.is_ipv4()) {
+            self.ns_mut(ns).fib.remove(|r| {
+                r.dst.is_ipv4() == gone.prefix.is_ipv4() && r.hops().iter().any(|h| h.dev == Some(dev))
+            });
+        }
+        let now = self.core.now;
+        if let Some(nf) = self.ns_mut(ns).netfilter.as_mut() {
+            nf.address_removed(now, dev, gone.prefix.addr());
+        }
+        self.routes_changed(ns);
+        Ok(())
+    }
+
+    fn add_address_routes(&mut self, dev: DevId, a: IfAddr) {
+        let ns = self.dev(dev).ns;
+        let loopback = self.dev(dev).is_loopback();
+        let up = self.dev(dev).up;
+        let addr = a.prefix.addr();
+        let mut add = |dst: Prefix, kind: RouteType, table: u32, scope: Scope| {
+            let route = Route::new(dst, kind, NextHop::dev(dev))
+                .in_table(table)
+                .with_scope(scope)
+                .with_protocol(Protocol::Kernel)
+                .with_src(addr);
+            // Existing routes stay: two addresses of one subnet share them.
+            let _ = self.ns_mut(ns).fib.add(route, AddMode::Add);
+        };
+        add(Prefix::host(addr), RouteType::Local, table::LOCAL, Scope::Host);
+        if !up {
+            return;
+        }
+        let subnet = a.subnet();
+        if addr.is_ipv4() {
+            if loopback {
+                if !subnet.is_host() {
+                    add(subnet, RouteType::Local, table::LOCAL, Scope::Host);
+                }
+            } else if !a.secondary && (!subnet.is_host() || a.peer.is_some()) {
+                add(subnet, RouteType::Unicast, table::MAIN, Scope::Link);
+            }
+            if let Some(b) = a.broadcast() {
+                add(Prefix::host(b.into()), RouteType::Broadcast, table::LOCAL, Scope::Link);
+            }
+        } else if !loopback && !subnet.is_host() {
+            add(subnet, RouteType::Unicast, table::MAIN, Scope::Link);
+        }
+        self.routes_changed(ns);
+    }
+
+    /// Removes the routes of an address that is gone, and those that name it as their source (fib_del_ifaddr,
+    /// fib_sync_down_addr).
+    fn delete_address_routes(&mut self, dev: DevId, a: IfAddr) {
+        let ns = self.dev(dev).ns;
+        let addr = a.prefix.addr();
+        let elsewhere = self.owns_address(ns, addr);
+        let subnet_left = self.dev(dev).addrs.iter().any(|x| x.subnet() == a.subnet() && x.prefix.len() == a.prefix.len());
+        let broadcast = a.broadcast().map(|b| Prefix::host(b.into()));
+        let broadcast_left = self.dev(dev).addrs.iter().any(|x| x.broadcast() == a.broadcast());
+        let fib = &mut self.ns_mut(ns).fib;
+        fib.remove(|r| {
+            let here = r.hops().iter().any(|h| h.dev == Some(dev));
+            let kernel = r.protocol == Protocol::Kernel && here;
+            (kernel && !elsewhere && r.kind == RouteType::Local && r.dst == Prefix::host(addr))
+                || (kernel && !subnet_left && r.dst == a.subnet() && r.kind != RouteType::Broadcast && !r.dst.is_host())
+                || (kernel && !subnet_left && a.peer.is_some() && r.dst == a.subnet() && r.kind == RouteType::Unicast)
+                || (kernel && !broadcast_left && r.kind == RouteType::Broadcast && Some(r.dst) == broadcast)
+        });
+        if !elsewhere {
+            fib.remove_routes_with_src(addr);
+        }
+        self.routes_changed(ns);
+    }
+
+    /// A device came up again: its connected routes return, others do not (fib_netdev_event NETDEV_UP).
+    pub(crate) fn restore_connected_routes(&mut self, dev: DevId) {
+        for a in self.dev(dev).addrs.clone() {
+            self.add_address_routes(dev, a);
+        }
+    }
+
+    /// A device went down: all its routes go, but the addresses stay local (fib_disable_ip).
+    pub(crate) fn flush_routes_of(&mut self, dev: DevId) {
+        let ns = self.dev(dev).ns;
+        self.ns_mut(ns).fib.remove(|r| {
+            r.kind != RouteType::Local && r.hops().iter().any(|h| h.dev == Some(dev)) && r.hops().len() == 1
+        });
+        self.ns_mut(ns).fib.set_dead(dev, true);
+        self.routes_changed(ns);
+    }
+}

@@ -1,0 +1,435 @@
+//! Making, changing and removing namespaces and devices (`ip netns`, `ip link`).
+
+use super::{
+    ConfigError, DEFAULT_MTU, Device, DeviceKind, Kernel, LOOPBACK_MTU, Namespace, ProcView, Work,
+    mib::Counters,
+    sysctl::{Conf, Confs, Knobs},
+};
+use crate::{
+    base::{DevId, Errno, Mac, NsId, Prefix, Rng},
+    device::bridge::{Bridge, BridgeConfig, PortConfig},
+    link::{ExternalEnd, NetemConfig, Qdisc, TbfConfig, external},
+    neigh::NeighTable,
+    route::Fib,
+    trace::DropReason,
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// At most this many namespaces fit in a world.
+pub const MAX_NAMESPACES: usize = 1 << 20;
+/// At most this many devices fit in a world.
+pub const MAX_DEVICES: usize = 1 << 22;
+/// Longest name of a device in bytes (`IFNAMSIZ` less the terminator).
+pub const MAX_DEV_NAME: usize = 15;
+
+impl Kernel {
+    /// Makes a namespace with nothing but a loopback device that is up.
+    ///
+    /// # Errors
+    /// If the name is empty or taken, or the world is full.
+    pub fn add_namespace(&mut self, name: &str) -> Result<NsId, ConfigError> {
+        if name.is_empty() || name.len() > 255 || name.contains(['/', ':']) || name.contains(char::is_whitespace) {
+            return Err(ConfigError::new(Errno::EINVAL, format!("`{name}` cannot be the name of a namespace")));
+        }
+        if self.nss.len() >= MAX_NAMESPACES {
+            return Err(ConfigError::new(Errno::ENOBUFS, format!("a world holds at most {MAX_NAMESPACES} namespaces")));
+        }
+        if self.index.contains_key(name) {
+            return Err(ConfigError::new(Errno::EEXIST, format!("there is a namespace `{name}` already")));
+        }
+        let ns = self.core.add_ns(name);
+        self.index.insert(name.into(), ns);
+        self.nss.push(Namespace {
+            lo: DevId(0),
+            devices: Vec::new(),
+            fib: Fib::default(),
+            neigh: NeighTable::default(),
+            netfilter: None,
+            sockets: None,
+            reassembly: None,
+            icmp_limits: None,
+            exceptions: None,
+            knobs: Knobs::default(),
+            conf_all: Confs::default(),
+            conf_default: Confs::default(),
+            mib: Counters::default(),
+            proc_view: ProcView::default(),
+            rng: Rng::keyed(self.core.seed, &["namespace", name]),
+            ip_id: 0,
+        });
+        let lo = self.new_device(ns, "lo", Mac::ZERO, LOOPBACK_MTU, DeviceKind::Loopback)?;
+        let n = self.ns_mut(ns);
+        n.lo = lo;
+        n.ip_id = n.rng.next_u64() as u32;
+        let home = Prefix::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8).expect("8 is a prefix length");
+        self.add_address(lo, home, None)?;
+        Ok(ns)
+    }
+
+    /// Lays a cable between two new devices.
+    ///
+    /// # Errors
+    /// If a name is not valid or taken in its namespace.
+    pub fn add_veth(&mut self, a: (NsId, &str), b: (NsId, &str)) -> Result<(DevId, DevId), ConfigError> {
+        self.check_dev_name(b.0, b.1)?;
+        if a == b {
+            return Err(ConfigError::new(Errno::EEXIST, format!("both ends of the cable are called `{}`", a.1)));
+        }
+        let mac = |k: &Kernel, (ns, name): (NsId, &str)| Mac::derived(k.ns_name(ns), name);
+        let (ma, mb) = (mac(self, a), mac(self, b));
+        let x = self.new_device(a.0, a.1, ma, DEFAULT_MTU, DeviceKind::Veth { peer: None })?;
+        let y = self.new_device(b.0, b.1, mb, DEFAULT_MTU, DeviceKind::Veth { peer: Some(x) })?;
+        self.dev_mut(x).kind = DeviceKind::Veth { peer: Some(y) };
+        Ok((x, y))
+    }
+
+    /// Makes a device whose cable ends in the hands of the caller: a harness, or another thread. Raw Ethernet frames go
+    /// in and out by the [`ExternalEnd`]; they are taken in whenever the world runs.
+    ///
+    /// # Errors
+    /// If the name is not valid or taken.
+    pub fn add_external(&mut self, ns: NsId, name: &str) -> Result<(DevId, ExternalEnd), ConfigError> {
+        let (wire, end) = external();
+        let mac = Mac::derived(self.ns_name(ns), name);
+        let dev = self.new_device(ns, name, mac, DEFAULT_MTU, DeviceKind::External(wire))?;
+        self.externals.push(dev);
+        Ok((dev, end))
+    }
+
+    /// Makes a bridge without ports.
+    ///
+    /// # Errors
+    /// If the name is not valid or taken.
+    pub fn add_bridge(&mut self, ns: NsId, name: &str, config: BridgeConfig) -> Result<DevId, ConfigError> {
+        let mac = Mac::derived(self.ns_name(ns), name);
+        let dev = self.new_device(ns, name, mac, DEFAULT_MTU, DeviceKind::Deleted)?;
+        let bridge = Bridge::new(dev, ns, mac, config);
+        self.dev_mut(dev).kind = DeviceKind::Bridge(Box::new(bridge));
+        Ok(dev)
+    }
+
+    /// Makes a sub-interface of `parent` for one VLAN.
+    ///
+    /// # Errors
+    /// If the name is not valid or taken, the VLAN is out of range, or `parent` has it already.
+    pub fn add_vlan(&mut self, parent: DevId, name: &str, vid: u16) -> Result<DevId, ConfigError> {
+        if !(1..=4094).contains(&vid) {
+            return Err(ConfigError::new(Errno::EINVAL, format!("{vid} is not a VLAN id (1 to 4094)")));
+        }
+        let p = self.dev(parent);
+        if p.vlans.iter().any(|(v, _)| *v == vid) {
+            return Err(ConfigError::new(Errno::EEXIST, format!("`{}` has VLAN {vid} already", self.dev_name(parent))));
+        }
+        let (ns, mac, mtu) = (p.ns, p.mac, p.mtu);
+        let dev = self.new_device(ns, name, mac, mtu, DeviceKind::Vlan { parent, vid })?;
+        self.dev_mut(parent).vlans.push((vid, dev));
+        Ok(dev)
+    }
+
+    fn check_dev_name(&self, ns: NsId, name: &str) -> Result<(), ConfigError> {
+        let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.len() > MAX_DEV_NAME || name.contains(odd) || name == "." || name == ".." {
+            let message = format!("`{name}` cannot be the name of a device (1 to {MAX_DEV_NAME} characters, no `/`, `:` or spaces)");
+            return Err(ConfigError::new(Errno::EINVAL, message));
+        }
+        if self.find_dev(ns, name).is_some() {
+            return Err(ConfigError::new(Errno::EEXIST, format!("namespace `{}` has a device `{name}` already", self.ns_name(ns))));
+        }
+        if self.devs.len() >= MAX_DEVICES {
+            return Err(ConfigError::new(Errno::ENOBUFS, format!("a world holds at most {MAX_DEVICES} devices")));
+        }
+        Ok(())
+    }
+
+    fn new_device(
+        &mut self,
+        ns: NsId,
+        name: &str,
+        mac: Mac,
+        mtu: u32,
+        kind: DeviceKind,
+    ) -> Result<DevId, ConfigError> {
+        self.check_dev_name(ns, name)?;
+        let dev = self.core.add_dev(ns, name);
+        let mut device = Device::new(ns, mac, mtu, kind);
+        device.conf = self.ns(ns).conf_default.clone();
+        self.devs.push(device);
+        self.ns_mut(ns).devices.push(dev);
+        self.dev_index.insert((ns, name.into()), dev);
+        Ok(dev)
+    }
+
+    /// Makes a device a port of a bridge.
+    ///
+    /// # Errors
+    /// If `bridge` is none, the device is `lo`, a bridge or a port already.
+    pub fn set_master(&mut self, port: DevId, bridge: DevId) -> Result<(), ConfigError> {
+        let now = self.core.now;
+        let p = self.dev(port);
+        if p.is_loopback() || p.bridge().is_some() || p.ns != self.dev(bridge).ns {
+            let message = format!("`{}` cannot be a port of `{}`", self.dev_name(port), self.dev_name(bridge));
+            return Err(ConfigError::new(Errno::EINVAL, message));
+        }
+        if p.master.is_some() {
+            return Err(ConfigError::new(Errno::EBUSY, format!("`{}` is a port of a bridge already", self.dev_name(port))));
+        }
+        let config = PortConfig { up: p.is_running(), mtu: p.mtu, ..PortConfig::new(port, p.mac) };
+        let Some(b) = self.dev_mut(bridge).bridge_mut() else {
+            return Err(ConfigError::new(Errno::EOPNOTSUPP, format!("`{}` is not a bridge", self.dev_name(bridge))));
+        };
+        let mut actions = Vec::new();
+        b.add_port(now, config, &mut actions);
+        self.dev_mut(port).master = Some(bridge);
+        self.follow_ports(bridge);
+        self.bridge_actions(bridge, actions);
+        Ok(())
+    }
+
+    /// Takes a port out of its bridge; nothing happens if it is none.
+    pub fn clear_master(&mut self, port: DevId) {
+        let Some(bridge) = self.dev_mut(port).master.take() else { return };
+        let now = self.core.now;
+        let mut actions = Vec::new();
+        if let Some(b) = self.dev_mut(bridge).bridge_mut() {
+            b.remove_port(now, port, &mut actions);
+        }
+        self.follow_ports(bridge);
+        self.bridge_actions(bridge, actions);
+    }
+
+    /// A bridge without settings of its own takes the lowest MAC and the smallest MTU of its ports.
+    fn follow_ports(&mut self, bridge: DevId) {
+        let d = self.dev_mut(bridge);
+        let Some(b) = d.bridge_mut() else { return };
+        let mac = b.auto_mac();
+        let mtu = b.min_mtu();
+        d.mac = mac;
+        if let Some(mtu) = mtu {
+            d.mtu = mtu;
+        }
+    }
+
+    /// Sets the link-layer address.
+    ///
+    /// # Errors
+    /// If it is a multicast or the zero address.
+    pub fn set_mac(&mut self, dev: DevId, mac: Mac) -> Result<(), ConfigError> {
+        if !mac.is_unicast() {
+            return Err(ConfigError::new(Errno::EADDRNOTAVAIL, format!("{mac} is not the address of a station")));
+        }
+        let d = self.dev_mut(dev);
+        d.mac = mac;
+        let master = d.master;
+        if let Some(b) = d.bridge_mut() {
+            b.set_mac(mac);
+        }
+        if let Some(bridge) = master {
+            if let Some(b) = self.dev_mut(bridge).bridge_mut() {
+                b.set_port_mac(dev, mac);
+            }
+            self.follow_ports(bridge);
+        }
+        if self.conf_or(dev, Conf::ArpNotify) && self.dev(dev).is_running() {
+            self.announce_all(dev);
+        }
+        Ok(())
+    }
+
+    /// Sends gratuitous ARP for every address of a device (`arp_notify`).
+    fn announce_all(&mut self, dev: DevId) {
+        let addrs: Vec<Ipv4Addr> = self
+            .dev(dev)
+            .addrs
+            .iter()
+            .filter_map(|a| match a.prefix.addr() {
+                IpAddr::V4(a) => Some(a),
+                IpAddr::V6(_) => None,
+            })
+            .collect();
+        for a in addrs {
+            self.arp_announce(dev, a);
+        }
+    }
+
+    /// Sets the MTU in bytes.
+    ///
+    /// # Errors
+    /// If it is below 68 (RFC 791 §3.2) or above 65 535 (65 536 for `lo`).
+    pub fn set_mtu(&mut self, dev: DevId, mtu: u32) -> Result<(), ConfigError> {
+        let max = if self.dev(dev).is_loopback() { LOOPBACK_MTU } else { 65_535 };
+        if !(68..=max).contains(&mtu) {
+            return Err(ConfigError::new(Errno::EINVAL, format!("{mtu} is not an MTU (68 to {max} bytes)")));
+        }
+        let d = self.dev_mut(dev);
+        d.mtu = mtu;
+        if let Some(bridge) = d.master {
+            if let Some(b) = self.dev_mut(bridge).bridge_mut() {
+                b.set_port_mtu(dev, mtu);
+            }
+            self.follow_ports(bridge);
+        }
+        Ok(())
+    }
+
+    /// Switches a device on or off (`ip link set up|down`), with everything Linux does about it: carrier at the other
+    /// end, connected routes, neighbours, bridge tables.
+    pub fn set_up(&mut self, dev: DevId, up: bool) {
+        if self.dev(dev).up == up {
+            return;
+        }
+        let running = self.dev(dev).is_running();
+        self.dev_mut(dev).up = up;
+        if up {
+            self.restore_connected_routes(dev);
+        } else {
+            self.flush_routes_of(dev);
+            self.flush_neighbours(dev);
+            self.masquerade_flush(dev);
+        }
+        if let DeviceKind::Veth { peer: Some(peer) } = self.dev(dev).kind {
+            let carrier = self.dev(dev).up && self.dev(peer).up;
+            self.set_carrier(dev, carrier);
+            self.set_carrier(peer, carrier);
+        }
+        if let Some(b) = self.dev_mut(dev).bridge_mut() {
+            b.set_up(up);
+        }
+        if running != self.dev(dev).is_running() {
+            self.running_changed(dev);
+        }
+    }
+
+    /// The cable of a device was plugged in or out.
+    fn set_carrier(&mut self, dev: DevId, carrier: bool) {
+        let d = self.dev_mut(dev);
+        if d.carrier == carrier {
+            return;
+        }
+        let running = d.is_running();
+        d.carrier = carrier;
+        let ns = d.ns;
+        self.ns_mut(ns).fib.set_linkdown(dev, !carrier);
+        if !carrier && self.conf_and_default(dev, Conf::ArpEvictNocarrier) {
+            self.flush_neighbours(dev);
+        }
+        if running != self.dev(dev).is_running() {
+            self.running_changed(dev);
+        }
+    }
+
+    /// `arp_evict_nocarrier` counts only if neither `all` nor the device switched it off.
+    fn conf_and_default(&self, dev: DevId, k: Conf) -> bool {
+        self.conf_and(dev, k)
+    }
+
+    fn running_changed(&mut self, dev: DevId) {
+        let now = self.core.now;
+        let running = self.dev(dev).is_running();
+        self.emit_link(dev);
+        if let Some(bridge) = self.dev(dev).master {
+            let mut actions = Vec::new();
+            if let Some(b) = self.dev_mut(bridge).bridge_mut() {
+                b.set_port_link(now, dev, running, &mut actions);
+            }
+            self.bridge_actions(bridge, actions);
+        }
+        for (_, vlan) in self.dev(dev).vlans.clone() {
+            self.set_carrier(vlan, running);
+        }
+        if running && self.conf_or(dev, Conf::ArpNotify) {
+            self.announce_all(dev);
+        }
+    }
+
+    /// Empties the neighbour table of a device, with the packets that wait there.
+    pub(crate) fn flush_neighbours(&mut self, dev: DevId) {
+        let ns = self.dev(dev).ns;
+        let now = self.core.now;
+        let mut actions = std::mem::take(&mut self.scratch.neigh);
+        self.ns_mut(ns).neigh.flush_device(now, dev, false, &mut actions);
+        self.neighbour_actions(ns, actions);
+    }
+
+    /// Deletes a device; a cable loses both ends, as a veth pair does.
+    ///
+    /// # Errors
+    /// `lo` cannot be deleted.
+    pub fn delete_device(&mut self, dev: DevId) -> Result<(), ConfigError> {
+        if self.dev(dev).is_loopback() {
+            return Err(ConfigError::new(Errno::EOPNOTSUPP, "`lo` cannot be deleted"));
+        }
+        let peer = match self.dev(dev).kind {
+            DeviceKind::Veth { peer } => peer,
+            DeviceKind::Deleted => return Err(Errno::ENODEV.into()),
+            _ => None,
+        };
+        self.remove_device(dev);
+        if let Some(peer) = peer {
+            self.remove_device(peer);
+        }
+        Ok(())
+    }
+
+    fn remove_device(&mut self, dev: DevId) {
+        self.clear_master(dev);
+        self.set_up(dev, false);
+        for (_, vlan) in self.dev(dev).vlans.clone() {
+            self.remove_device(vlan);
+        }
+        if let DeviceKind::Vlan { parent, .. } = self.dev(dev).kind {
+            self.dev_mut(parent).vlans.retain(|(_, d)| *d != dev);
+        }
+        if self.dev(dev).bridge().is_some() {
+            let ns = self.dev(dev).ns;
+            let ports: Vec<DevId> =
+                self.ns(ns).devices.iter().copied().filter(|d| self.dev(*d).master == Some(dev)).collect();
+            for p in ports {
+                self.clear_master(p);
+            }
+        }
+        let ns = self.dev(dev).ns;
+        let addrs: Vec<_> = self.dev(dev).addrs.iter().map(|a| a.prefix).collect();
+        for a in addrs {
+            // The address was just listed, and promotion may already have removed it: both ends are fine.
+            let _ = self.delete_address(dev, a);
+        }
+        self.ns_mut(ns).fib.remove_device_routes(dev);
+        let d = self.dev_mut(dev);
+        d.kind = DeviceKind::Deleted;
+        let mut frames: Vec<_> = d.incoming.drain(..).collect();
+        while let Some(f) = d.qdisc.dequeue(crate::base::Time::MAX) {
+            frames.push(f);
+        }
+        for f in frames {
+            self.core.drop(ns, Some(dev), f, DropReason::DevGone);
+        }
+        let name: Box<str> = self.dev_name(dev).into();
+        self.dev_index.remove(&(ns, name));
+        self.ns_mut(ns).devices.retain(|d| *d != dev);
+    }
+
+    /// Impairs everything that leaves by a device; `None` removes the impairment. What waits in the old queue is dropped.
+    pub fn set_netem(&mut self, dev: DevId, config: Option<NetemConfig>) {
+        self.replace_qdisc(dev, config.map_or(Qdisc::Noqueue, Qdisc::netem));
+    }
+
+    /// Shapes everything that leaves by a device with a token bucket.
+    pub fn set_tbf(&mut self, dev: DevId, config: TbfConfig) {
+        self.replace_qdisc(dev, Qdisc::tbf(config));
+    }
+
+    fn replace_qdisc(&mut self, dev: DevId, new: Qdisc) {
+        let ns = self.dev(dev).ns;
+        let mut old = std::mem::replace(&mut self.dev_mut(dev).qdisc, new);
+        while let Some(frame) = old.dequeue(crate::base::Time::MAX) {
+            self.core.drop(ns, Some(dev), frame, DropReason::QdiscDrop);
+        }
+    }
+
+    /// Starts a bridge's protocol after its ports were changed by hand.
+    pub(crate) fn rearm_bridge(&mut self, dev: DevId) {
+        if let Some(at) = self.dev(dev).bridge().and_then(|b| b.next_at()) {
+            self.core.schedule(at, dev, Work::Bridge(dev));
+        }
+    }
+}

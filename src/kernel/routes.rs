@@ -1,0 +1,134 @@
+//! Routes, rules and neighbours set by hand (`ip route`, `ip rule`, `ip neigh`).
+
+use super::{ConfigError, Kernel};
+use crate::{
+    base::{DevId, Errno, Mac, NsId},
+    route::{AddMode, Route, RouteError, RouteSelector, RouteSpec, RouteType, Rule, RuleSpec},
+};
+use std::net::IpAddr;
+
+impl Kernel {
+    /// Adds a route whose next hops are complete, after checking that each gateway can be reached (fib_check_nh).
+    ///
+    /// # Errors
+    /// `EEXIST` if there is one already, `ENETUNREACH` or `EINVAL` for an impossible gateway.
+    pub fn add_route(&mut self, ns: NsId, route: Route, mode: AddMode) -> Result<(), ConfigError> {
+        let n = self.ns_mut(ns);
+        n.fib.add(route, mode).map_err(route_error)?;
+        self.routes_changed(ns);
+        Ok(())
+    }
+
+    /// Adds a route from the words of `ip route add`, with device names resolved in this namespace.
+    ///
+    /// # Errors
+    /// As rtnetlink would answer.
+    pub fn add_route_spec(&mut self, ns: NsId, spec: &RouteSpec, mode: AddMode) -> Result<(), ConfigError> {
+        let route = self.resolve_route(ns, spec)?;
+        self.add_route(ns, route, mode)
+    }
+
+    /// Deletes the first route that matches.
+    ///
+    /// # Errors
+    /// `ESRCH` if none does.
+    pub fn delete_route(&mut self, ns: NsId, selector: &RouteSelector) -> Result<Route, ConfigError> {
+        let gone = self.ns_mut(ns).fib.delete(selector).map_err(route_error)?;
+        self.routes_changed(ns);
+        Ok(gone)
+    }
+
+    /// Adds a routing rule.
+    ///
+    /// # Errors
+    /// `EEXIST` if the same rule is there.
+    pub fn add_rule(&mut self, ns: NsId, rule: Rule) -> Result<(), ConfigError> {
+        self.ns_mut(ns).fib.add_rule(rule).map_err(route_error)?;
+        self.routes_changed(ns);
+        Ok(())
+    }
+
+    /// Adds a routing rule from the words of `ip rule add`.
+    ///
+    /// # Errors
+    /// As rtnetlink would answer.
+    pub fn add_rule_spec(&mut self, ns: NsId, spec: &RuleSpec) -> Result<(), ConfigError> {
+        let rule = spec.resolve(&|name| self.find_dev(ns, name)).map_err(route_error)?;
+        self.add_rule(ns, rule)
+    }
+
+    /// Fills in what the words leave open: the device a gateway is on, and the checks of fib_check_nh.
+    fn resolve_route(&self, ns: NsId, spec: &RouteSpec) -> Result<Route, ConfigError> {
+        let mut route = spec.resolve(&|name| self.find_dev(ns, name)).map_err(route_error)?;
+        if let Some(src) = route.src
+            && !self.is_local(ns, src)
+        {
+            return Err(ConfigError::new(Errno::EINVAL, "Invalid prefsrc address"));
+        }
+        if !matches!(route.kind, RouteType::Unicast | RouteType::Multicast) {
+            return Ok(route);
+        }
+        for hop in route.hops_mut() {
+            match (hop.via, hop.dev) {
+                (Some(via), dev) => {
+                    let out = self.ns(ns).fib.check_gateway(via, dev, hop.onlink).map_err(route_error)?;
+                    hop.dev = Some(out);
+                }
+                (None, Some(_)) => {}
+                (None, None) => return Err(ConfigError::new(Errno::ENODEV, "No such device")),
+            }
+            let dev = hop.dev.expect("set above");
+            if !self.dev(dev).up {
+                return Err(ConfigError::new(Errno::ENETDOWN, "Nexthop device is not up"));
+            }
+            hop.linkdown = !self.dev(dev).carrier;
+        }
+        Ok(route)
+    }
+
+    /// A neighbour set by hand, for good (`ip neigh add … lladdr …`).
+    ///
+    /// # Errors
+    /// `EEXIST` if there is an entry and `replace` is false.
+    pub fn add_neighbour(&mut self, dev: DevId, addr: IpAddr, mac: Mac, replace: bool) -> Result<(), ConfigError> {
+        let ns = self.dev(dev).ns;
+        let now = self.core.now;
+        if !replace && self.ns(ns).neigh.knows(dev, addr) {
+            return Err(Errno::EEXIST.into());
+        }
+        let mut actions = std::mem::take(&mut self.scratch.neigh);
+        self.ns_mut(ns).neigh.add_permanent(now, dev, addr, mac, &mut actions);
+        self.neighbour_actions(ns, actions);
+        Ok(())
+    }
+
+    /// Answers ARP for an address that is elsewhere (`ip neigh add proxy`).
+    pub fn add_proxy_neighbour(&mut self, dev: DevId, addr: IpAddr) {
+        let ns = self.dev(dev).ns;
+        self.ns_mut(ns).neigh.add_proxy(dev, addr);
+    }
+
+    /// Forgets a neighbour.
+    ///
+    /// # Errors
+    /// `ENOENT` if there is none.
+    pub fn delete_neighbour(&mut self, dev: DevId, addr: IpAddr) -> Result<(), ConfigError> {
+        let ns = self.dev(dev).ns;
+        let now = self.core.now;
+        let mut actions = std::mem::take(&mut self.scratch.neigh);
+        let found = self.ns_mut(ns).neigh.delete(now, dev, addr, &mut actions);
+        self.neighbour_actions(ns, actions);
+        if found { Ok(()) } else { Err(Errno::ENOENT.into()) }
+    }
+
+    /// What was learned about single destinations may be wrong now (rt_cache_flush).
+    pub(crate) fn routes_changed(&mut self, ns: NsId) {
+        if let Some(x) = self.ns_mut(ns).exceptions.as_mut() {
+            x.clear();
+        }
+    }
+}
+
+fn route_error(e: RouteError) -> ConfigError {
+    ConfigError { errno: e.errno(), message: e.to_string() }
+}
