@@ -67,6 +67,10 @@ fn fragments() {
     assert_eq!(summary(&last, Ip), "IP 10.0.0.1>10.0.0.2 ttl=64 frag(2960+48) proto=17");
     let six = build::ip(v6("2001:db8::1"), v6("2001:db8::2")).fragment(1448, true).raw(proto::UDP, &[1; 96]);
     assert_eq!(summary(&six, Ip), "IP6 2001:db8::1>2001:db8::2 hl=64 frag(1448+96 mf) proto=17");
+    let hop_by_hop =
+        build::ip(v6("2001:db8::1"), v6("2001:db8::2")).raw(0, &[17, 0, 1, 4, 0, 0, 0, 0, 0, 1, 0, 2, 0, 8, 0, 0]);
+    assert_eq!(summary(&hop_by_hop, Ip), "IP6 2001:db8::1>2001:db8::2 hl=64 ext0 UDP 1>2 len=0");
+    assert_eq!(summary(&hop_by_hop[..44], Ip), "IP6 2001:db8::1>2001:db8::2 hl=64 truncated ext0 proto=0 len=4");
 }
 
 #[test]

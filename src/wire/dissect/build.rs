@@ -7,7 +7,10 @@
 //! assert_eq!(summary(&frame, LinkKind::Ethernet), "IP 10.0.0.1>10.0.0.2 ttl=3 UDP 5000>7000 len=5 \"hello\"");
 //! ```
 
-use crate::{base::Mac, wire::tcp};
+use crate::{
+    base::Mac,
+    wire::{ip, tcp},
+};
 use etherparse::{
     ArpHardwareId, ArpOperation, ArpPacket, EtherType, Ethernet2Header, Icmpv4Type, Icmpv6Type, IpFragOffset,
     IpHeaders, IpNumber, Ipv4Header, Ipv6Extensions, Ipv6FragmentHeader, Ipv6Header, PacketBuilder, PacketBuilderStep,
@@ -162,10 +165,16 @@ impl Ip {
         packet
     }
 
-    /// Any other protocol: its number and its bytes.
+    /// Any other protocol: its number and its bytes. For IPv6 the number may be that of an extension header.
     pub fn raw(self, proto: u8, payload: &[u8]) -> Vec<u8> {
         let mut packet = Vec::new();
-        self.step().write_to_vec(&mut packet, IpNumber(proto), payload).expect(FITS);
+        // etherparse insists on writing extension headers itself, so IPv6 gets its number afterwards; nothing sums it up.
+        let number = if self.src.is_ipv4() { IpNumber(proto) } else { IpNumber::IPV6_NO_NEXT_HEADER };
+        self.step().write_to_vec(&mut packet, number, payload).expect(FITS);
+        if self.src.is_ipv6() {
+            let next_header_at = if self.fragment.is_some() { ip::V6_HEADER } else { 6 };
+            packet[next_header_at] = proto;
+        }
         packet
     }
 }

@@ -5,11 +5,11 @@
 use super::control;
 use crate::{
     base::{Mac, proto},
-    wire::{be16, eth, tcp},
+    wire::{be16, eth, ip, tcp},
 };
 use etherparse::{
-    ArpPacketSlice, EtherType, Ethernet2HeaderSlice, Ipv6ExtensionSlice, LaxIpv4Slice, LaxIpv6Slice,
-    SingleVlanHeaderSlice, TcpHeaderSlice, TcpOptionElement,
+    ArpPacketSlice, EtherType, Ethernet2HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
+    LaxIpv4Slice, SingleVlanHeaderSlice, TcpHeaderSlice, TcpOptionElement,
 };
 use std::{
     fmt::{Result, Write},
@@ -91,16 +91,16 @@ pub fn packet(o: &mut String, b: &[u8], depth: u8) -> Result {
     if depth == 0 {
         return o.write_str("…");
     }
-    ip(o, b, Some(depth))
+    either(o, b, Some(depth))
 }
 
 /// Describes the start of a packet that an ICMP error quotes. Its length says nothing, so none is given.
 pub fn quoted(o: &mut String, b: &[u8]) -> Result {
-    ip(o, b, None)
+    either(o, b, None)
 }
 
 /// `depth` is `None` inside a quotation, where lengths, payloads and inner packets are left out.
-fn ip(o: &mut String, b: &[u8], depth: Option<u8>) -> Result {
+fn either(o: &mut String, b: &[u8], depth: Option<u8>) -> Result {
     match b.first().map(|v| v >> 4) {
         Some(4) => ipv4(o, b, depth),
         Some(6) => ipv6(o, b, depth),
@@ -148,38 +148,47 @@ fn ipv4(o: &mut String, b: &[u8], depth: Option<u8>) -> Result {
     }
 }
 
+/// The extension headers are walked here with etherparse's checked constructors: its own iterator reads out of bounds
+/// when a lax slice stopped at a header that is cut off (etherparse 0.21, `Ipv6ExtensionSliceIter::next`).
 fn ipv6(o: &mut String, b: &[u8], depth: Option<u8>) -> Result {
-    let Ok((packet, stopped)) = LaxIpv6Slice::from_slice(b) else {
+    let Ok(h) = Ipv6HeaderSlice::from_slice(b) else {
         return write!(o, "IP6 truncated({})", b.len());
     };
-    let h = packet.header();
     write!(o, "IP6 {}>{} hl={}", h.source_addr(), h.destination_addr(), h.hop_limit())?;
-    let payload = packet.payload();
-    let (mut offset, mut fragment) = (0, false);
-    for extension in packet.extensions().clone() {
-        match extension {
-            Ipv6ExtensionSlice::HopByHop(_) => o.write_str(" ext0")?,
-            Ipv6ExtensionSlice::Routing(_) => o.write_str(" ext43")?,
-            Ipv6ExtensionSlice::DestinationOptions(_) => o.write_str(" ext60")?,
-            Ipv6ExtensionSlice::Authentication(_) => o.write_str(" ext51")?,
-            Ipv6ExtensionSlice::Fragment(f) => {
-                offset = f.fragment_offset().byte_offset();
-                let mf = if f.more_fragments() { " mf" } else { "" };
-                fragment = true;
-                match depth {
-                    Some(_) => write!(o, " frag({offset}+{}{mf})", payload.payload.len())?,
-                    None => write!(o, " frag({offset}{mf})")?,
-                }
-            }
-        }
-    }
-    if payload.incomplete && depth.is_some() {
+    let end = ip::V6_HEADER + h.payload_length() as usize;
+    if end > b.len() && depth.is_some() {
         o.write_str(" truncated")?;
     }
-    if stopped.is_some() || offset > 0 {
-        return if depth.is_some() { write!(o, " proto={}", payload.ip_number.0) } else { Ok(()) };
+    let mut rest = &b[ip::V6_HEADER..end.min(b.len())];
+    let mut number = h.next_header().0;
+    let mut first_fragment = false;
+    loop {
+        let (next, len) = match number {
+            0 | 43 | 60 => {
+                write!(o, " ext{number}")?;
+                let Ok(extension) = Ipv6RawExtHeaderSlice::from_slice(rest) else { break };
+                (extension.next_header().0, extension.slice().len())
+            }
+            proto::FRAGMENT => {
+                let Ok(f) = Ipv6FragmentHeaderSlice::from_slice(rest) else { break };
+                let offset = f.fragment_offset().byte_offset();
+                let mf = if f.more_fragments() { " mf" } else { "" };
+                match depth {
+                    Some(_) => write!(o, " frag({offset}+{}{mf})", rest.len() - f.slice().len())?,
+                    None => write!(o, " frag({offset}{mf})")?,
+                }
+                if offset > 0 {
+                    return if depth.is_some() { write!(o, " proto={}", f.next_header().0) } else { Ok(()) };
+                }
+                first_fragment = true;
+                (f.next_header().0, f.slice().len())
+            }
+            _ => break,
+        };
+        number = next;
+        rest = &rest[len..];
     }
-    upper(o, payload.ip_number.0, payload.payload, false, fragment, depth)
+    upper(o, number, rest, false, first_fragment, depth)
 }
 
 /// The upper layer of a whole packet, of a first fragment, or of a quotation.
