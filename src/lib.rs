@@ -3,5 +3,6 @@
 #![deny(missing_docs)]
 
 pub mod base;
+pub mod device;
 pub mod trace;
 pub mod wire;

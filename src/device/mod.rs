@@ -1,0 +1,3 @@
+//! Network devices: what each kind does with a frame.
+
+pub mod bridge;
