@@ -4,5 +4,6 @@
 
 pub mod base;
 pub mod device;
+pub mod report;
 pub mod trace;
 pub mod wire;
