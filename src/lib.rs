@@ -4,6 +4,8 @@
 
 pub mod base;
 pub mod device;
+pub mod link;
+pub mod neigh;
 pub mod report;
 pub mod trace;
 pub mod wire;

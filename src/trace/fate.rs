@@ -88,6 +88,8 @@ reasons! {
     NeighQueueFull = "NEIGH_QUEUEFULL", "too many packets are waiting for the same neighbour";
     /// The neighbour entry vanished while packets waited.
     NeighDead = "NEIGH_DEAD", "the neighbour entry was removed while the packet waited";
+    /// The neighbour table is full.
+    NeighCreateFail = "NEIGH_CREATEFAIL", "the neighbour table has no room for another entry";
     /// Netfilter rule or NAT clash.
     NetfilterDrop = "NETFILTER_DROP", "a firewall rule dropped it";
     /// Netfilter `reject`.
