@@ -7,5 +7,6 @@ pub mod device;
 pub mod link;
 pub mod neigh;
 pub mod report;
+pub mod netfilter;
 pub mod trace;
 pub mod wire;
