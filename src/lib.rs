@@ -6,7 +6,7 @@ pub mod base;
 pub mod device;
 pub mod link;
 pub mod neigh;
-pub mod report;
 pub mod netfilter;
+pub mod report;
 pub mod trace;
 pub mod wire;
