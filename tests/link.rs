@@ -286,6 +286,21 @@ fn tbf_lets_a_burst_through_and_then_keeps_the_rate() {
     assert_eq!(port.qdisc.config().kind(), "tbf");
 }
 
+#[test]
+fn a_purge_gives_back_every_frame_of_every_kind() {
+    let netem = NetemConfig { delay: SEC, jitter: SEC / 2, ..NetemConfig::default() };
+    let tbf = TbfConfig { rate: 1, burst: 2000, limit: 50_000 };
+    for config in [QdiscConfig::Netem(netem), QdiscConfig::Tbf(tbf)] {
+        let mut port = Port::new(config);
+        (0..30).for_each(|_| port.offer(0, 1000));
+        let (held, mut out) = (port.qdisc.queued(), Vec::new());
+        port.qdisc.purge(DropReason::DevGone, &mut out);
+        assert!(held >= 28 && out.len() == held && port.qdisc.queued() == 0);
+        port.take(0, out);
+        port.check();
+    }
+}
+
 fn share() -> impl Strategy<Value = u32> {
     prop_oneof![3 => Just(0), 2 => 0u32..=1_000_000, 1 => Just(1_000_000)]
 }

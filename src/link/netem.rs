@@ -120,11 +120,6 @@ impl Netem {
         early.into_iter().chain(fifo).min()
     }
 
-    /// Empties the queue, in the order in which the frames would have gone.
-    pub(crate) fn purge(&mut self) -> impl Iterator<Item = Frame> + '_ {
-        std::iter::from_fn(|| self.dequeue(Time::MAX))
-    }
-
     /// `netem_peek()`. Frames of equal time go in order of arrival: one in `fifo` came before one in `early`.
     fn early_first(&self) -> bool {
         match (self.early.first_key_value(), self.fifo.front()) {

@@ -135,7 +135,8 @@ impl Qdisc {
         }
     }
 
-    /// The next frame whose time has come, to go onto the wire.
+    /// The next frame whose time has come, to go onto the wire. At [`Time::MAX`], the end of
+    /// time, everything does.
     pub fn dequeue(&mut self, now: Time) -> Option<Frame> {
         match &mut self.0 {
             Kind::Noqueue => None,
@@ -177,10 +178,8 @@ impl Qdisc {
 
     /// Drops every frame held, for example because the device goes down (`qdisc_reset()`).
     pub fn purge(&mut self, reason: DropReason, out: &mut Vec<QdiscEvent>) {
-        match &mut self.0 {
-            Kind::Noqueue => {}
-            Kind::Netem(netem) => out.extend(netem.purge().map(|frame| QdiscEvent::Drop(frame, reason))),
-            Kind::Tbf(tbf) => out.extend(tbf.purge().map(|frame| QdiscEvent::Drop(frame, reason))),
+        while let Some(frame) = self.dequeue(Time::MAX) {
+            out.push(QdiscEvent::Drop(frame, reason));
         }
     }
 }

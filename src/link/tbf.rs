@@ -97,8 +97,11 @@ impl Tbf {
         self.queue.push_back(frame);
     }
 
-    /// `tbf_dequeue()`: the next frame, if there are tokens for it.
+    /// `tbf_dequeue()`: the next frame, if there are tokens for it. There always are at the end of time.
     pub(crate) fn dequeue(&mut self, now: Time) -> Option<Frame> {
+        if now == Time::MAX {
+            return self.pop();
+        }
         let price = self.price()?;
         let tokens = self.tokens_at(now);
         if tokens < price {
@@ -113,11 +116,6 @@ impl Tbf {
         let missing = self.price()?.saturating_sub(self.tokens);
         let wait = missing.div_ceil(self.config.rate.max(1) as u128);
         Some(self.at.saturating_add(Time::try_from(wait).unwrap_or(Time::MAX)))
-    }
-
-    /// Empties the queue.
-    pub(crate) fn purge(&mut self) -> impl Iterator<Item = Frame> + '_ {
-        std::iter::from_fn(|| self.pop())
     }
 
     /// What the first frame costs. A frame that a smaller burst no longer admits goes for a full bucket, or the queue

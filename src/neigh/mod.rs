@@ -6,7 +6,7 @@
 //!
 //! The methods are of four kinds:
 //! * for every packet: [`NeighTable::resolve`], and when it has no answer [`NeighTable::output`];
-//! * for what is heard: [`NeighTable::learn`], [`NeighTable::confirm`];
+//! * for what is heard: [`NeighTable::learn`], [`NeighTable::confirm`], [`NeighTable::probe`];
 //! * for time: [`NeighTable::on_timer`], [`NeighTable::proxy_due`];
 //! * for the administrator: [`NeighTable::set`], [`NeighTable::delete`], [`NeighTable::flush_device`],
 //!   [`NeighTable::iter`] and the proxy entries.

@@ -24,7 +24,7 @@ impl NeighTable {
     }
 
     /// Sends `frame`, a packet that starts at its network header, to the neighbour `addr`: at once if its station is
-    /// known, else after resolution (`neigh_resolve_output()`, `__neigh_event_send()`).
+    /// known, else after resolution (`neigh_resolve_output()`).
     ///
     /// ```
     /// use netsim::{base::{DevId, NsId}, neigh::{Action, NeighParams, NeighTable}, trace::FrameId, wire::Pool};
@@ -45,8 +45,27 @@ impl NeighTable {
         params: &NeighParams,
         out: &mut Vec<Action>,
     ) {
+        self.event_send(now, dev, addr, Some(frame), params, out);
+    }
+
+    /// Uses the neighbour without having anything to send to it, so that its station will be known (`neigh_event_send()` with
+    /// no packet): what the first ICMP redirect to a new gateway does.
+    pub fn probe(&mut self, now: Time, dev: DevId, addr: IpAddr, params: &NeighParams, out: &mut Vec<Action>) {
+        self.event_send(now, dev, addr, None, params, out);
+    }
+
+    /// `__neigh_event_send()`: resolves, or hands the frame on.
+    fn event_send(
+        &mut self,
+        now: Time,
+        dev: DevId,
+        addr: IpAddr,
+        frame: Option<Frame>,
+        params: &NeighParams,
+        out: &mut Vec<Action>,
+    ) {
         let Some(entry) = self.find_or_create(now, dev, addr, params, out) else {
-            return out.push(Action::Drop { frame, reason: DropReason::NeighCreateFail });
+            return out.extend(frame.map(|frame| Action::Drop { frame, reason: DropReason::NeighCreateFail }));
         };
         entry.settle(now, out);
         entry.used = now;
@@ -55,27 +74,27 @@ impl NeighTable {
                 entry.updated = now;
                 if params.mcast_solicit == 0 && params.app_solicit == 0 {
                     entry.enter(NeighState::Failed, out);
-                    return out.push(Action::Drop { frame, reason: DropReason::NeighFailed });
+                    return out.extend(frame.map(|frame| Action::Drop { frame, reason: DropReason::NeighFailed }));
                 }
                 entry.probes = params.ucast_solicit;
                 entry.enter(NeighState::Incomplete, out);
                 entry.arm(now.saturating_add(params.probe_interval()), out);
-                entry.enqueue(frame, params, out);
-                entry.probe(params, out);
+                frame.into_iter().for_each(|frame| entry.enqueue(frame, params, out));
+                return entry.probe(params, out);
             }
-            NeighState::Incomplete => entry.enqueue(frame, params, out),
+            NeighState::Incomplete => return frame.into_iter().for_each(|frame| entry.enqueue(frame, params, out)),
             NeighState::Stale => {
                 entry.updated = now;
                 entry.enter(NeighState::Delay, out);
                 entry.arm(now.saturating_add(params.delay_first_probe_time), out);
-                entry.transmit(frame, out);
             }
             NeighState::Permanent
             | NeighState::NoArp
             | NeighState::Reachable
             | NeighState::Delay
-            | NeighState::Probe => entry.transmit(frame, out),
+            | NeighState::Probe => {}
         }
+        frame.into_iter().for_each(|frame| entry.transmit(frame, out));
     }
 
     /// A timer asked for by [`Action::Timer`] fired (`neigh_timer_handler()`). An entry that is gone or has another

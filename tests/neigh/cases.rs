@@ -240,3 +240,14 @@ fn the_owner_follows_the_address() {
     host.hear_mac(2, Some(mac(3)), None, Learned::Request);
     assert_eq!((owner(&host), host.mac_of(2)), (None, Some(mac(3))));
 }
+
+#[test]
+fn case_icmp_redirect_a_probe_resolves_without_a_packet() {
+    let mut host = Host::new();
+    let mut out = Vec::new();
+    host.table.probe(0, DEV, addr(9), &host.params, &mut out);
+    host.carry_out(out);
+    assert_eq!(host.log(), ["0ms 10.0.0.9 NONE -> INCOMPLETE", "0ms ask all for 10.0.0.9 tell -"]);
+    host.hear(9, 9, REPLY);
+    assert_eq!((host.state(9), host.table.queued()), (NeighState::Reachable, 0));
+}
