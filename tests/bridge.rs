@@ -83,6 +83,13 @@ fn bridge_learn_flood() {
     assert_eq!(l.send(1, frame(host(1), host(2))), [2]);
     assert_eq!(l.v.fdb_events, []);
     assert_eq!(l.send(1, frame(host(1), host(3))), [2, 3], "unknown");
+    // A caller that keeps the port's index saves a look-up.
+    let index = Ingress::Index(l.br.port_idx(DevId(2)).unwrap());
+    let hdr = frame(host(2), host(1));
+    l.br.ingress(0, index, &hdr, &mut l.v);
+    assert_eq!((l.v.ports.len(), l.v.ports[0].dev), (1, DevId(1)));
+    l.br.ingress(0, Ingress::Index(PortIdx(77)), &hdr, &mut l.v);
+    assert_eq!(l.v.drop, Some(DropReason::DevGone));
     assert_eq!(l.stations(), [(host(1), 1), (host(2), 2)]);
 }
 
