@@ -8,5 +8,6 @@ pub mod link;
 pub mod neigh;
 pub mod netfilter;
 pub mod report;
+pub mod socket;
 pub mod trace;
 pub mod wire;
