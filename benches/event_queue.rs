@@ -1,7 +1,7 @@
 //! The event queue in the hold model: pop the first event, push one at a later time, so the number pending stays.
 //!
 //! The wheel stands beside `std`'s binary heap, with three mixes of delays:
-//! `const` (one link latency), `mix` (70 % links of 1 to 20 µs, 25 % about 1 ms, 5 % timers of 200 ms), `uniform` (0 to 2 ms).
+//! `const` (one link latency of 1 ms), `mix` (70 % links of 1 to 20 µs, 25 % about 1 ms, 5 % timers of 200 ms), `uniform` (0 to 2 ms).
 
 use std::{cmp::Reverse, collections::BinaryHeap, hint::black_box};
 
@@ -41,7 +41,7 @@ fn delays(kind: &str) -> Vec<Time> {
     let mut rng = Rng::keyed(1, &[kind]);
     (0..1024)
         .map(|_| match kind {
-            "const" => 10 * US,
+            "const" => MS,
             "uniform" => rng.below(2 * MS),
             _ => match rng.below(100) {
                 0..70 => rng.between(US, 20 * US),
@@ -60,7 +60,7 @@ fn hold<Q: Queue>(c: &mut Criterion, name: &str) {
             let mut queue = Q::default();
             let mut start = Rng::keyed(2, &[kind]);
             for value in 0..pending {
-                let at = delays[value as usize % 1024] * start.below(1024) / 1024;
+                let at = delays[value as usize % 1024] * start.below(1024) / 1024 + start.below(US);
                 queue.push(at, u64::from(value) << 32, value);
             }
             let mut turn = 0;

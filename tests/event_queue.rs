@@ -8,6 +8,64 @@ use netsim::base::{
 };
 use proptest::prelude::*;
 
+fn drain(wheel: &mut Wheel<u32>) -> Vec<(Time, u32)> {
+    std::iter::from_fn(|| wheel.pop(Time::MAX)).collect()
+}
+
+#[test]
+fn ties_go_by_key_then_by_insertion() {
+    let mut wheel = Wheel::default();
+    for (key, value) in [(5, 0), (1, 1), (5, 2), (3, 3), (1, 4)] {
+        wheel.push(1000, key, value);
+    }
+    assert_eq!(drain(&mut wheel).iter().map(|e| e.1).collect::<Vec<_>>(), [1, 4, 3, 0, 2]);
+}
+
+#[test]
+fn a_push_for_the_current_tick_is_ordered_among_the_remaining_ones() {
+    let mut wheel = Wheel::default();
+    for key in [1, 4, 6] {
+        wheel.push(50, key, key as u32);
+    }
+    assert_eq!(wheel.pop(50), Some((50, 1)));
+    wheel.push(50, 5, 5);
+    wheel.push(9, 4, 44); // the past is now
+    wheel.push(51, 0, 51);
+    wheel.push(50, 2, 2);
+    let rest = drain(&mut wheel);
+    assert_eq!(rest, [(50, 2), (50, 4), (50, 44), (50, 5), (50, 6), (51, 51)]);
+}
+
+#[test]
+fn the_far_end_of_time_is_reachable() {
+    let mut wheel = Wheel::default();
+    wheel.push(Time::MAX, 0, 3);
+    wheel.push(1 << 62, 0, 2);
+    wheel.push(0, 0, 1);
+    wheel.push(Time::MAX, 1, 4);
+    assert_eq!(drain(&mut wheel), [(0, 1), (1 << 62, 2), (Time::MAX, 3), (Time::MAX, 4)]);
+    assert_eq!((wheel.now(), wheel.peek()), (Time::MAX, None));
+}
+
+#[test]
+fn a_crowded_tick_is_not_quadratic() {
+    let mut wheel = Wheel::default();
+    let n = 100_000u32;
+    for i in 0..n {
+        wheel.push(7, u64::from(i.wrapping_mul(2_654_435_761)), i);
+    }
+    // Every other one pushes a successor into the same tick.
+    let mut seen = 0;
+    while let Some((at, i)) = wheel.pop(7) {
+        assert_eq!(at, 7);
+        seen += 1;
+        if i % 2 == 0 && i < n {
+            wheel.push(7, u64::from(i), n + 1);
+        }
+    }
+    assert_eq!(seen, n + n / 2);
+}
+
 /// Elements in heap order, with what is needed to find one again.
 type Twin = BinaryHeap<Reverse<(Time, u64, u32)>>;
 

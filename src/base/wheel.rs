@@ -1,14 +1,17 @@
 //! The event queue: a hierarchical timing wheel with exact nanosecond order.
 //!
 //! Eleven levels of 64 slots cover all 64 bits of [`Time`]. An element sits on the level of the highest 6-bit digit in
-//! which its time differs from the wheel's clock, in the slot of that digit; slots are doubly linked lists through one
-//! slab, so pushing, popping and cancelling allocate nothing once the slab has grown. When the lowest occupied slot
-//! holds a single element, that element is the next one and leaves without cascading. Otherwise the slot is dealt out
-//! again relative to its earliest element, which then stands on level 0.
+//! which its time differs from the wheel's clock, in the slot of that digit; at any moment its place follows from its
+//! time and the clock alone. A slot is a list of chunks, so an element moves through the wheel by sequential reads and
+//! writes; its value waits in a slab. Once slab and chunks have grown, nothing is allocated any more.
+//!
+//! When the lowest occupied slot holds a single element, that is the next one and leaves without cascading. A slot of
+//! at most 64 ns is sorted by (time, key) and becomes the *front*, from which elements are handed out; what is pushed
+//! into its range meanwhile goes to a small heap that is merged in. A wider slot is dealt out again, as seen from its
+//! earliest element.
 //!
 //! Elements of one nanosecond are handed out by `key`, never by the order in which unrelated entities pushed them: a
-//! run must not depend on how the world is cut into threads. A tick with several elements is sorted once; what is
-//! pushed for the current tick meanwhile goes to a small heap that is merged in.
+//! run must not depend on how the world is cut into threads.
 //!
 //! Reading: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987.
 
@@ -21,10 +24,8 @@ const NIL: u32 = u32::MAX;
 /// Six bits a level.
 const LEVELS: usize = 11;
 const SLOTS: usize = LEVELS * 64;
-/// The place of an element that was taken out of its slot to be handed out in the current tick.
-const IN_TICK: u32 = SLOTS as u32;
-/// The place of a slab entry that holds nothing.
-const FREE: u32 = SLOTS as u32 + 1;
+/// Elements in a chunk: four cache lines.
+const CHUNK: usize = 10;
 
 /// Names a pushed element until it is popped or cancelled; afterwards it names nothing.
 ///
@@ -36,16 +37,27 @@ pub struct TimerId {
     generation: u32,
 }
 
-/// A slab entry: one pushed element, or a free place.
+/// A slab entry: the value of a pushed element, or a free place. A cancelled element's entry is empty and becomes free
+/// when the wheel meets its item.
 struct Entry<T> {
+    value: Option<T>,
+    generation: u32,
+    next_free: u32,
+}
+
+/// What travels through the slots.
+#[derive(Clone, Copy, Default)]
+struct Item {
     at: Time,
     key: u64,
+    index: u32,
+}
+
+/// A piece of a slot's list, or of the list of free chunks.
+struct Chunk {
+    items: [Item; CHUNK],
+    len: u32,
     next: u32,
-    prev: u32,
-    generation: u32,
-    /// The slot (level × 64 + digit), [`IN_TICK`] or [`FREE`].
-    place: u32,
-    value: Option<T>,
 }
 
 /// A priority queue over virtual time whose order is total: (time, key, insertion).
@@ -76,49 +88,61 @@ pub struct Wheel<T> {
     floor: Time,
     /// `floor` is the time of the earliest element, not only a lower bound.
     exact: bool,
+    /// Pending elements; cancelled ones whose items are still about.
     len: usize,
+    dead: usize,
     entries: Vec<Entry<T>>,
-    free: u32,
+    free_entry: u32,
+    chunks: Vec<Chunk>,
+    free_chunk: u32,
     head: Box<[u32; SLOTS]>,
     tail: Box<[u32; SLOTS]>,
     /// One bit for every slot of a level that is not empty.
     occupied: [u64; LEVELS],
     /// One bit for every level that has an occupied slot.
     levels: u32,
-    tick: Tick,
+    front: Front,
 }
 
-/// The elements of the nanosecond being drained, when there are several.
+/// (time, key, order of arrival, entry)
+type Ranked = (Time, u64, u32, u32);
+
+/// The slot that is being handed out.
 #[derive(Default)]
-struct Tick {
-    /// (key, position in the slot, entry) in descending order: the next one is at the end.
-    sorted: Vec<(u64, u32, u32)>,
-    /// What was pushed for this nanosecond after it began: (key, order of pushing, entry).
-    late: BinaryHeap<Reverse<(u64, u32, u32)>>,
+struct Front {
+    /// The last nanosecond that belongs to the slot.
+    end: Time,
+    /// In descending order: the next one is at the end.
+    sorted: Vec<Ranked>,
+    /// What was pushed into the range after it was sorted.
+    late: BinaryHeap<Reverse<Ranked>>,
     pushed: u32,
 }
 
-impl Tick {
+impl Front {
     #[inline]
     fn is_over(&self) -> bool {
         self.sorted.is_empty() && self.late.is_empty()
     }
 
-    /// Among equal keys those that stood in the slot came first.
-    fn next_is_late(&self) -> bool {
+    /// The next one, and whether it is a late one. Among equals those that stood in the slot came first.
+    #[inline]
+    fn peek(&self) -> Option<(Ranked, bool)> {
         match (self.sorted.last(), self.late.peek()) {
-            (Some(s), Some(Reverse(l))) => l.0 < s.0,
-            (None, Some(_)) => true,
-            _ => false,
+            (Some(s), Some(Reverse(l))) if (l.0, l.1) < (s.0, s.1) => Some((*l, true)),
+            (Some(s), _) => Some((*s, false)),
+            (None, Some(Reverse(l))) => Some((*l, true)),
+            (None, None) => None,
         }
     }
 
-    fn peek(&self) -> Option<u32> {
-        if self.next_is_late() { self.late.peek().map(|r| r.0.2) } else { self.sorted.last().map(|s| s.2) }
-    }
-
-    fn pop(&mut self) -> Option<u32> {
-        if self.next_is_late() { self.late.pop().map(|r| r.0.2) } else { self.sorted.pop().map(|s| s.2) }
+    #[inline]
+    fn drop_next(&mut self, late: bool) {
+        if late {
+            self.late.pop();
+        } else {
+            self.sorted.pop();
+        }
     }
 }
 
@@ -129,13 +153,16 @@ impl<T> Default for Wheel<T> {
             floor: 0,
             exact: false,
             len: 0,
+            dead: 0,
             entries: Vec::new(),
-            free: NIL,
+            free_entry: NIL,
+            chunks: Vec::new(),
+            free_chunk: NIL,
             head: Box::new([NIL; SLOTS]),
             tail: Box::new([NIL; SLOTS]),
             occupied: [0; LEVELS],
             levels: 0,
-            tick: Tick::default(),
+            front: Front::default(),
         }
     }
 }
@@ -167,288 +194,296 @@ impl<T> Wheel<T> {
     #[inline]
     pub fn push(&mut self, at: Time, key: u64, value: T) -> TimerId {
         let at = at.max(self.now);
-        if self.len == 0 || at < self.floor {
-            self.floor = at;
-            self.exact = true;
+        if self.len == 0 {
+            (self.floor, self.exact) = (at, true);
         }
+        self.floor = self.floor.min(at);
         self.len += 1;
-        let index = if self.free != NIL {
-            let index = self.free;
+        let index = if self.free_entry != NIL {
+            let index = self.free_entry;
             let entry = &mut self.entries[index as usize];
-            self.free = entry.next;
-            (entry.at, entry.key, entry.value) = (at, key, Some(value));
+            self.free_entry = entry.next_free;
+            entry.value = Some(value);
             index
         } else {
             assert!(self.entries.len() < NIL as usize, "more than 2^32 - 1 pending events");
-            self.entries.push(Entry { at, key, next: NIL, prev: NIL, generation: 0, place: FREE, value: Some(value) });
+            self.entries.push(Entry { value: Some(value), generation: 0, next_free: NIL });
             (self.entries.len() - 1) as u32
         };
-        if at == self.now && !self.tick.is_over() {
-            self.entries[index as usize].place = IN_TICK;
-            self.tick.late.push(Reverse((key, self.tick.pushed, index)));
-            self.tick.pushed += 1;
+        if at <= self.front.end && !self.front.is_over() {
+            self.front.late.push(Reverse((at, key, self.front.pushed, index)));
+            self.front.pushed += 1;
         } else {
-            self.link(index, at);
+            self.link(Item { at, key, index });
         }
         TimerId { index, generation: self.entries[index as usize].generation }
     }
 
-    /// Takes a pending element out, in constant time; `None` if it was already popped or cancelled.
+    /// Takes a pending element out, in amortised constant time; `None` if it was already popped or cancelled.
     pub fn cancel(&mut self, id: TimerId) -> Option<T> {
         let entry = self.entries.get_mut(id.index as usize)?;
-        if entry.generation != id.generation || entry.place == FREE {
+        if entry.generation != id.generation {
             return None;
         }
-        if entry.at == self.floor {
-            self.exact = false;
+        let value = entry.value.take()?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.exact = false;
+        self.len -= 1;
+        self.dead += 1;
+        if self.dead > self.len + 64 {
+            self.sweep();
         }
-        if entry.place == IN_TICK {
-            // The tick still refers to the entry; it is freed when its turn comes.
-            let value = entry.value.take()?;
-            self.len -= 1;
-            return Some(value);
-        }
-        self.unlink(id.index);
-        self.release(id.index)
+        Some(value)
     }
 
     /// The time of the earliest pending element.
     pub fn peek(&mut self) -> Option<Time> {
-        while let Some(index) = self.tick.peek() {
-            if self.entries[index as usize].value.is_some() {
-                return Some(self.now);
+        while let Some(((at, _, _, index), late)) = self.front.peek() {
+            if self.is_live(index) {
+                return Some(at);
             }
-            self.tick.pop();
-            self.release_dead(index);
+            self.front.drop_next(late);
+            self.bury(index);
         }
-        if self.len == 0 {
-            return None;
-        }
-        if !self.exact {
+        while self.len > 0 {
+            if self.exact {
+                return Some(self.floor);
+            }
             let place = self.lowest();
-            self.floor = if place < 64 { self.entries[self.head[place] as usize].at } else { self.earliest_in(place) };
-            self.exact = true;
+            if let Some(at) = self.earliest_in(place) {
+                (self.floor, self.exact) = (at, true);
+                return Some(at);
+            }
         }
-        Some(self.floor)
+        None
     }
 
     /// Removes the first element if its time is not after `limit`, and sets the clock to its time.
     #[inline]
     pub fn pop(&mut self, limit: Time) -> Option<(Time, T)> {
-        if !self.tick.is_over() {
-            if self.now > limit {
-                return None;
-            }
-            if let Some(value) = self.pop_tick() {
-                return Some((self.now, value));
-            }
-        }
-        if self.len == 0 || self.floor > limit {
+        if self.floor > limit {
             return None;
         }
         loop {
-            let place = self.lowest();
-            let first = self.head[place];
-            let entry = &self.entries[first as usize];
-            let alone = entry.next == NIL;
-            let at = if alone || place < 64 { entry.at } else { self.earliest_in(place) };
-            self.floor = at;
-            if at > limit {
-                self.exact = true;
+            while let Some(((at, _, _, index), late)) = self.front.peek() {
+                if at > limit {
+                    return None;
+                }
+                self.front.drop_next(late);
+                if let Some(value) = self.take(index, at) {
+                    return Some((at, value));
+                }
+            }
+            if self.len == 0 {
                 return None;
             }
-            self.exact = false;
-            self.now = at;
-            if alone {
-                self.vacate(place);
-                return self.release(first).map(|value| (at, value));
+            let place = self.lowest();
+            let chunk = &self.chunks[self.head[place] as usize];
+            if chunk.len == 1 && chunk.next == NIL {
+                let Item { at, index, .. } = chunk.items[0];
+                if at > limit && self.is_live(index) {
+                    (self.floor, self.exact) = (at, true);
+                    return None;
+                }
+                let chunk = self.vacate(place);
+                self.free(chunk);
+                if let Some(value) = self.take(index, at) {
+                    return Some((at, value));
+                }
+                continue;
             }
-            self.vacate(place);
-            if place < 64 {
-                self.begin_tick(first);
-                return self.pop_tick().map(|value| (at, value));
+            let Some(at) = self.earliest_in(place) else { continue };
+            if at > limit {
+                (self.floor, self.exact) = (at, true);
+                return None;
             }
-            // Every element moves to a lower level, the earliest to level 0; lists keep the order of pushing.
-            let mut index = first;
-            while index != NIL {
-                let entry = &self.entries[index as usize];
-                let (next, at) = (entry.next, entry.at);
-                self.link(index, at);
-                index = next;
+            if place < 128 {
+                self.begin_front(place);
+            } else {
+                // The earliest element is live and not after the limit: this call will pop it.
+                self.now = at;
+                self.deal(place);
             }
         }
     }
 
-    /// The lowest occupied slot; something must be pending outside the tick.
+    #[inline]
+    fn is_live(&self, index: u32) -> bool {
+        self.entries[index as usize].value.is_some()
+    }
+
+    /// The lowest occupied slot; there must be one.
     #[inline]
     fn lowest(&self) -> usize {
         let level = self.levels.trailing_zeros() as usize;
         level * 64 + self.occupied[level].trailing_zeros() as usize
     }
 
-    fn earliest_in(&self, place: usize) -> Time {
-        let mut index = self.head[place];
-        let mut earliest = Time::MAX;
-        while index != NIL {
-            let entry = &self.entries[index as usize];
-            earliest = earliest.min(entry.at);
-            index = entry.next;
+    /// The earliest pending element of a slot; a slot that holds none is emptied.
+    fn earliest_in(&mut self, place: usize) -> Option<Time> {
+        let mut earliest = None;
+        let mut at = self.head[place];
+        while at != NIL {
+            let chunk = &self.chunks[at as usize];
+            for item in &chunk.items[..chunk.len as usize] {
+                if earliest.is_none_or(|e| item.at < e) && (self.dead == 0 || self.is_live(item.index)) {
+                    earliest = Some(item.at);
+                }
+            }
+            at = chunk.next;
+        }
+        if earliest.is_none() {
+            self.deal(place);
         }
         earliest
     }
 
-    /// Appends an entry to the slot its time belongs to, as seen from `now`.
+    /// Appends an item to the slot its time belongs to, as seen from `now`.
     #[inline]
-    fn link(&mut self, index: u32, at: Time) {
-        let differs = at ^ self.now;
+    fn link(&mut self, item: Item) {
+        let differs = item.at ^ self.now;
         let level = (63 - (differs | 1).leading_zeros() as usize) / 6;
-        let slot = (at >> (6 * level)) as usize & 63;
+        let slot = (item.at >> (6 * level)) as usize & 63;
         let place = level * 64 + slot;
         let last = self.tail[place];
-        let entry = &mut self.entries[index as usize];
-        (entry.next, entry.prev, entry.place) = (NIL, last, place as u32);
-        self.tail[place] = index;
-        if last == NIL {
-            self.head[place] = index;
+        if last != NIL {
+            let chunk = &mut self.chunks[last as usize];
+            if (chunk.len as usize) < CHUNK {
+                chunk.items[chunk.len as usize] = item;
+                chunk.len += 1;
+                return;
+            }
+        }
+        let fresh = if self.free_chunk != NIL {
+            let fresh = self.free_chunk;
+            let chunk = &mut self.chunks[fresh as usize];
+            self.free_chunk = chunk.next;
+            (chunk.items[0], chunk.len, chunk.next) = (item, 1, NIL);
+            fresh
+        } else {
+            let mut items = [Item::default(); CHUNK];
+            items[0] = item;
+            self.chunks.push(Chunk { items, len: 1, next: NIL });
+            (self.chunks.len() - 1) as u32
+        };
+        self.tail[place] = fresh;
+        if last != NIL {
+            self.chunks[last as usize].next = fresh;
+        } else {
+            self.head[place] = fresh;
             self.occupied[level] |= 1 << slot;
             self.levels |= 1 << level;
-        } else {
-            self.entries[last as usize].next = index;
         }
     }
 
-    /// Takes one entry out of the list of its slot.
-    fn unlink(&mut self, index: u32) {
-        let entry = &self.entries[index as usize];
-        let (prev, next, place) = (entry.prev, entry.next, entry.place as usize);
-        if prev == NIL && next == NIL {
-            return self.vacate(place);
-        }
-        match prev {
-            NIL => self.head[place] = next,
-            p => self.entries[p as usize].next = next,
-        }
-        match next {
-            NIL => self.tail[place] = prev,
-            n => self.entries[n as usize].prev = prev,
-        }
-    }
-
-    /// Marks a slot as empty.
+    /// Marks a slot as empty and returns the first chunk of its list.
     #[inline]
-    fn vacate(&mut self, place: usize) {
+    fn vacate(&mut self, place: usize) -> u32 {
         let level = place / 64;
-        (self.head[place], self.tail[place]) = (NIL, NIL);
         self.occupied[level] &= !(1 << (place % 64));
         if self.occupied[level] == 0 {
             self.levels &= !(1 << level);
         }
+        self.tail[place] = NIL;
+        std::mem::replace(&mut self.head[place], NIL)
     }
 
-    /// Frees the entry of a live element.
+    /// Frees a chunk and returns the one behind it.
     #[inline]
-    fn release(&mut self, index: u32) -> Option<T> {
-        self.len -= 1;
-        let value = self.entries[index as usize].value.take();
-        self.release_dead(index);
+    fn free(&mut self, index: u32) -> u32 {
+        let chunk = &mut self.chunks[index as usize];
+        let next = std::mem::replace(&mut chunk.next, self.free_chunk);
+        self.free_chunk = index;
+        next
+    }
+
+    /// Puts every live item of a slot where it belongs now; items of one time keep their order.
+    fn deal(&mut self, place: usize) {
+        let mut at = self.vacate(place);
+        while at != NIL {
+            for i in 0..self.chunks[at as usize].len as usize {
+                let item = self.chunks[at as usize].items[i];
+                if self.dead > 0 && !self.is_live(item.index) {
+                    self.bury(item.index);
+                } else {
+                    self.link(item);
+                }
+            }
+            at = self.free(at);
+        }
+    }
+
+    /// Makes a slot of level 0 or 1 the front.
+    fn begin_front(&mut self, place: usize) {
+        let mut at = self.vacate(place);
+        let front = &mut self.front;
+        while at != NIL {
+            let chunk = &self.chunks[at as usize];
+            let arrived = front.sorted.len() as u32;
+            let ranked = chunk.items[..chunk.len as usize].iter().zip(arrived..);
+            front.sorted.extend(ranked.map(|(item, n)| (item.at, item.key, n, item.index)));
+            let next = chunk.next;
+            self.chunks[at as usize].next = self.free_chunk;
+            (self.free_chunk, at) = (at, next);
+        }
+        front.sorted.sort_unstable_by(|a, b| (b.0, b.1, b.2).cmp(&(a.0, a.1, a.2)));
+        let latest = front.sorted[0].0;
+        front.end = if place < 64 { latest } else { latest | 63 };
+        front.pushed = 0;
+    }
+
+    /// Hands out the value of an item that left the wheel and sets the clock; `None` if it was cancelled.
+    #[inline]
+    fn take(&mut self, index: u32, at: Time) -> Option<T> {
+        let entry = &mut self.entries[index as usize];
+        let value = entry.value.take();
+        if value.is_some() {
+            entry.generation = entry.generation.wrapping_add(1);
+            entry.next_free = self.free_entry;
+            self.free_entry = index;
+            self.len -= 1;
+            (self.now, self.floor, self.exact) = (at, at, false);
+        } else {
+            self.bury(index);
+        }
         value
     }
 
-    /// Frees an entry whose value is already gone.
-    #[inline]
-    fn release_dead(&mut self, index: u32) {
-        let entry = &mut self.entries[index as usize];
-        entry.generation = entry.generation.wrapping_add(1);
-        (entry.place, entry.next) = (FREE, self.free);
-        self.free = index;
+    /// Frees the entry of a cancelled element whose item left the wheel.
+    fn bury(&mut self, index: u32) {
+        self.entries[index as usize].next_free = self.free_entry;
+        self.free_entry = index;
+        self.dead -= 1;
     }
 
-    /// Sorts the elements of a level-0 slot: they share one nanosecond.
-    fn begin_tick(&mut self, first: u32) {
-        let mut index = first;
-        while index != NIL {
-            let entry = &mut self.entries[index as usize];
-            entry.place = IN_TICK;
-            self.tick.sorted.push((entry.key, self.tick.sorted.len() as u32, index));
-            index = entry.next;
-        }
-        self.tick.sorted.sort_unstable_by(|a, b| b.cmp(a));
-        self.tick.pushed = 0;
-    }
-
-    /// The next live element of the tick being drained.
-    fn pop_tick(&mut self) -> Option<T> {
-        while let Some(index) = self.tick.pop() {
-            if self.entries[index as usize].value.is_some() {
-                return self.release(index);
+    /// Throws out the items of all cancelled elements. A live item is linked into the slot it came from.
+    #[cold]
+    fn sweep(&mut self) {
+        for level in 0..LEVELS {
+            let mut slots = self.occupied[level];
+            while slots != 0 {
+                self.deal(level * 64 + slots.trailing_zeros() as usize);
+                slots &= slots - 1;
             }
-            self.release_dead(index);
         }
-        None
+        let mut sorted = std::mem::take(&mut self.front.sorted);
+        let mut late = std::mem::take(&mut self.front.late);
+        let mut keep = |ranked: &Ranked| {
+            let live = self.is_live(ranked.3);
+            if !live {
+                self.bury(ranked.3);
+            }
+            live
+        };
+        sorted.retain(&mut keep);
+        late.retain(|Reverse(ranked)| keep(ranked));
+        (self.front.sorted, self.front.late) = (sorted, late);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn drain(wheel: &mut Wheel<u32>) -> Vec<(Time, u32)> {
-        std::iter::from_fn(|| wheel.pop(Time::MAX)).collect()
-    }
-
-    #[test]
-    fn ties_go_by_key_then_by_insertion() {
-        let mut wheel = Wheel::default();
-        for (key, value) in [(5, 0), (1, 1), (5, 2), (3, 3), (1, 4)] {
-            wheel.push(1000, key, value);
-        }
-        assert_eq!(drain(&mut wheel).iter().map(|e| e.1).collect::<Vec<_>>(), [1, 4, 3, 0, 2]);
-    }
-
-    #[test]
-    fn a_push_for_the_current_tick_is_ordered_among_the_remaining_ones() {
-        let mut wheel = Wheel::default();
-        for key in [1, 4, 6] {
-            wheel.push(50, key, key as u32);
-        }
-        assert_eq!(wheel.pop(50), Some((50, 1)));
-        wheel.push(50, 5, 5);
-        wheel.push(9, 4, 44); // the past is now
-        wheel.push(51, 0, 51);
-        wheel.push(50, 2, 2);
-        let rest = drain(&mut wheel);
-        assert_eq!(rest, [(50, 2), (50, 4), (50, 44), (50, 5), (50, 6), (51, 51)]);
-    }
-
-    #[test]
-    fn the_far_end_of_time_is_reachable() {
-        let mut wheel = Wheel::default();
-        wheel.push(Time::MAX, 0, 3);
-        wheel.push(1 << 62, 0, 2);
-        wheel.push(0, 0, 1);
-        wheel.push(Time::MAX, 1, 4);
-        assert_eq!(drain(&mut wheel), [(0, 1), (1 << 62, 2), (Time::MAX, 3), (Time::MAX, 4)]);
-        assert_eq!((wheel.now(), wheel.peek()), (Time::MAX, None));
-    }
-
-    #[test]
-    fn a_crowded_tick_is_not_quadratic() {
-        let mut wheel = Wheel::default();
-        let n = 100_000u32;
-        for i in 0..n {
-            wheel.push(7, u64::from(i.wrapping_mul(2_654_435_761)), i);
-        }
-        // Every other one pushes a successor into the same tick.
-        let mut seen = 0;
-        while let Some((at, i)) = wheel.pop(7) {
-            assert_eq!(at, 7);
-            seen += 1;
-            if i % 2 == 0 && i < n {
-                wheel.push(7, u64::from(i), n + 1);
-            }
-        }
-        assert_eq!(seen, n + n / 2);
-    }
 
     #[test]
     fn cancelled_entries_are_used_again() {
@@ -457,6 +492,7 @@ mod tests {
             let id = wheel.push(1_000_000 + u64::from(i), 0, i);
             assert_eq!(wheel.cancel(id), Some(i));
         }
-        assert_eq!((wheel.entries.len(), wheel.len(), wheel.peek()), (1, 0, None));
+        assert_eq!((wheel.len(), wheel.peek()), (0, None));
+        assert!(wheel.entries.len() < 100 && wheel.chunks.len() < 100);
     }
 }
