@@ -8,6 +8,7 @@ pub mod link;
 pub mod neigh;
 pub mod netfilter;
 pub mod report;
+pub mod scenario;
 pub mod socket;
 pub mod trace;
 pub mod wire;
