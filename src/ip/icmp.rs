@@ -11,7 +11,7 @@ use crate::{
         sysctl::{Conf, Knob},
     },
     route::RouteType,
-    trace::{Delivery, DropReason, Event, Origin},
+    trace::{Delivery, DropReason, Event, NeighState, Origin},
     wire::{
         Frame, IpHeader, PacketType, be16, be32,
         icmp::{self, unreach},
@@ -278,7 +278,9 @@ impl Kernel {
             return;
         }
         let now = self.core.now;
-        if self.ns(ns).neigh.is_valid(now, dev, gateway) {
+        if self.ns(ns).neigh.get(now, dev, gateway).is_some_and(|n| {
+            n.mac.is_some() && !matches!(n.state, NeighState::Incomplete | NeighState::Failed)
+        }) {
             let expires = now + 300 * SEC;
             self.ns_mut(ns).exceptions.get_or_insert_default().set_gateway(now, dst, gateway, expires);
         } else {

@@ -22,8 +22,8 @@ pub enum Work {
     Reassembly(NsId),
     /// A bridge protocol timer.
     Bridge(DevId),
-    /// A delayed proxy ARP reply.
-    ProxyArp(DevId),
+    /// Delayed proxy ARP replies of a namespace.
+    ProxyArp(NsId),
     /// An app's timer, with the app's own token.
     App(AppId, u64),
     /// The scenario's step of this number.
@@ -92,6 +92,16 @@ impl Core {
         let seq = &mut self.frame_seq[ns.index()];
         *seq = seq.wrapping_add(1);
         FrameId { ns, seq: *seq }
+    }
+
+    /// The pool and a source of frame numbers for `ns`, for whoever must make frames without the rest of the core.
+    pub(crate) fn pool_and_ids(&mut self, ns: NsId) -> (&mut Pool, impl FnMut() -> FrameId + '_) {
+        let seq = &mut self.frame_seq[ns.index()];
+        let next = move || {
+            *seq = seq.wrapping_add(1);
+            FrameId { ns, seq: *seq }
+        };
+        (&mut self.pool, next)
     }
 
     /// A new zeroed frame of `len` bytes.

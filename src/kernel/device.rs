@@ -4,13 +4,9 @@ use super::sysctl::{Conf, Confs};
 use crate::{
     base::{DevId, Mac, NsId, Prefix},
     device::bridge::Bridge,
-    link::{ExternalWire, Qdisc},
-    wire::Frame,
+    link::{Qdisc, Wire},
 };
-use std::{
-    collections::VecDeque,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// MTU of an Ethernet device unless set otherwise.
 pub const DEFAULT_MTU: u32 = 1500;
@@ -27,7 +23,7 @@ pub enum DeviceKind {
         peer: Option<DevId>,
     },
     /// One end of a cable whose other end is held by an external harness.
-    External(ExternalWire),
+    External,
     /// A switch that has other devices of the namespace as ports.
     Bridge(Box<Bridge>),
     /// A sub-interface that sends and receives with one VLAN tag.
@@ -108,8 +104,8 @@ pub struct Device {
     pub vlans: Vec<(u16, DevId)>,
     /// Addresses in the order they were added.
     pub addrs: Vec<IfAddr>,
-    /// Frames on their way to it.
-    pub incoming: VecDeque<Frame>,
+    /// Its end of the cable: for a veth, the ring its peer puts frames in.
+    pub wire: Wire,
     /// Its egress queue.
     pub qdisc: Qdisc,
     /// The stream its queue draws from, once it needs one.
@@ -133,8 +129,8 @@ impl Device {
             master: None,
             vlans: Vec::new(),
             addrs: Vec::new(),
-            incoming: VecDeque::new(),
-            qdisc: Qdisc::Noqueue,
+            wire: Wire::local(),
+            qdisc: Qdisc::default(),
             rng: None,
             stats: DevStats::default(),
             conf: Confs::default(),

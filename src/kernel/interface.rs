@@ -1,14 +1,14 @@
 //! Making, changing and removing namespaces and devices (`ip netns`, `ip link`).
 
 use super::{
-    ConfigError, DEFAULT_MTU, Device, DeviceKind, Kernel, LOOPBACK_MTU, Namespace, ProcView, Work,
+    ConfigError, DEFAULT_MTU, Device, DeviceKind, Kernel, LOOPBACK_MTU, Namespace, ProcView,
     mib::Counters,
     sysctl::{Conf, Confs, Knobs},
 };
 use crate::{
-    base::{DevId, Errno, Mac, NsId, Prefix, Rng},
-    device::bridge::{Bridge, BridgeConfig, PortConfig},
-    link::{ExternalEnd, NetemConfig, Qdisc, TbfConfig, external},
+    base::{DevId, Errno, Mac, NsId, Prefix, Rng, Time},
+    device::bridge::{Bridge, BridgeConfig, BridgeError, Change, PortConfig},
+    link::{ExternalEnd, ExternalWire, Qdisc, QdiscConfig, Wire},
     neigh::NeighTable,
     route::Fib,
     trace::DropReason,
@@ -89,9 +89,10 @@ impl Kernel {
     /// # Errors
     /// If the name is not valid or taken.
     pub fn add_external(&mut self, ns: NsId, name: &str) -> Result<(DevId, ExternalEnd), ConfigError> {
-        let (wire, end) = external();
+        let (wire, end) = Wire::external(ExternalWire::DEFAULT_CAPACITY);
         let mac = Mac::derived(self.ns_name(ns), name);
-        let dev = self.new_device(ns, name, mac, DEFAULT_MTU, DeviceKind::External(wire))?;
+        let dev = self.new_device(ns, name, mac, DEFAULT_MTU, DeviceKind::External)?;
+        self.dev_mut(dev).wire = wire;
         self.externals.push(dev);
         Ok((dev, end))
     }
@@ -174,38 +175,45 @@ impl Kernel {
             return Err(ConfigError::new(Errno::EBUSY, format!("`{}` is a port of a bridge already", self.dev_name(port))));
         }
         let config = PortConfig { up: p.is_running(), mtu: p.mtu, ..PortConfig::new(port, p.mac) };
-        let Some(b) = self.dev_mut(bridge).bridge_mut() else {
+        let (now, mtu) = (self.core.now, p.mtu);
+        let d = self.dev_mut(bridge);
+        let Some(b) = d.bridge_mut() else {
             return Err(ConfigError::new(Errno::EOPNOTSUPP, format!("`{}` is not a bridge", self.dev_name(bridge))));
         };
-        let mut actions = Vec::new();
-        b.add_port(now, config, &mut actions);
+        let first = b.port_count() == 0;
+        let mut changes = Vec::new();
+        b.add_port(now, config, &mut changes).map_err(bridge_error)?;
+        d.mtu = if first { mtu } else { d.mtu.min(mtu) };
         self.dev_mut(port).master = Some(bridge);
-        self.follow_ports(bridge);
-        self.bridge_actions(bridge, actions);
+        self.bridge_changes(bridge, changes);
         Ok(())
     }
 
     /// Takes a port out of its bridge; nothing happens if it is none.
     pub fn clear_master(&mut self, port: DevId) {
         let Some(bridge) = self.dev_mut(port).master.take() else { return };
-        let now = self.core.now;
-        let mut actions = Vec::new();
-        if let Some(b) = self.dev_mut(bridge).bridge_mut() {
-            b.remove_port(now, port, &mut actions);
-        }
-        self.follow_ports(bridge);
-        self.bridge_actions(bridge, actions);
+        self.change_bridge(bridge, |b, now, out| b.remove_port(now, port, out));
+        self.follow_mtu(bridge);
     }
 
-    /// A bridge without settings of its own takes the lowest MAC and the smallest MTU of its ports.
-    fn follow_ports(&mut self, bridge: DevId) {
-        let d = self.dev_mut(bridge);
-        let Some(b) = d.bridge_mut() else { return };
-        let mac = b.auto_mac();
-        let mtu = b.min_mtu();
-        d.mac = mac;
-        if let Some(mtu) = mtu {
-            d.mtu = mtu;
+    /// Changes a bridge and carries out what follows.
+    fn change_bridge(
+        &mut self,
+        bridge: DevId,
+        change: impl FnOnce(&mut Bridge, Time, &mut Vec<Change>) -> Result<(), BridgeError>,
+    ) {
+        let now = self.core.now;
+        let mut changes = Vec::new();
+        if let Some(b) = self.dev_mut(bridge).bridge_mut() {
+            change(b, now, &mut changes).expect("the port is one of this bridge");
+        }
+        self.bridge_changes(bridge, changes);
+    }
+
+    /// A bridge takes the smallest MTU of its ports.
+    fn follow_mtu(&mut self, bridge: DevId) {
+        if let Some(mtu) = self.dev(bridge).bridge().map(|b| b.min_mtu()) {
+            self.dev_mut(bridge).mtu = mtu;
         }
     }
 
@@ -220,14 +228,11 @@ impl Kernel {
         let d = self.dev_mut(dev);
         d.mac = mac;
         let master = d.master;
-        if let Some(b) = d.bridge_mut() {
-            b.set_mac(mac);
+        if d.bridge().is_some() {
+            self.change_bridge(dev, |b, now, out| b.set_mac(now, mac, out));
         }
         if let Some(bridge) = master {
-            if let Some(b) = self.dev_mut(bridge).bridge_mut() {
-                b.set_port_mac(dev, mac);
-            }
-            self.follow_ports(bridge);
+            self.change_bridge(bridge, |b, now, out| b.set_port_mac(now, dev, mac, out));
         }
         if self.conf_or(dev, Conf::ArpNotify) && self.dev(dev).is_running() {
             self.announce_all(dev);
@@ -263,10 +268,8 @@ impl Kernel {
         let d = self.dev_mut(dev);
         d.mtu = mtu;
         if let Some(bridge) = d.master {
-            if let Some(b) = self.dev_mut(bridge).bridge_mut() {
-                b.set_port_mtu(dev, mtu);
-            }
-            self.follow_ports(bridge);
+            self.change_bridge(bridge, |b, _, _| b.set_port_mtu(dev, mtu));
+            self.follow_mtu(bridge);
         }
         Ok(())
     }
@@ -291,8 +294,11 @@ impl Kernel {
             self.set_carrier(dev, carrier);
             self.set_carrier(peer, carrier);
         }
-        if let Some(b) = self.dev_mut(dev).bridge_mut() {
-            b.set_up(up);
+        if self.dev(dev).bridge().is_some() {
+            self.change_bridge(dev, |b, now, out| {
+                b.set_up(now, up, out);
+                Ok(())
+            });
         }
         if running != self.dev(dev).is_running() {
             self.running_changed(dev);
@@ -300,7 +306,7 @@ impl Kernel {
     }
 
     /// The cable of a device was plugged in or out.
-    fn set_carrier(&mut self, dev: DevId, carrier: bool) {
+    pub(crate) fn set_carrier(&mut self, dev: DevId, carrier: bool) {
         let d = self.dev_mut(dev);
         if d.carrier == carrier {
             return;
@@ -309,7 +315,7 @@ impl Kernel {
         d.carrier = carrier;
         let ns = d.ns;
         self.ns_mut(ns).fib.set_linkdown(dev, !carrier);
-        if !carrier && self.conf_and_default(dev, Conf::ArpEvictNocarrier) {
+        if !carrier && self.conf_and(dev, Conf::ArpEvictNocarrier) {
             self.flush_neighbours(dev);
         }
         if running != self.dev(dev).is_running() {
@@ -317,21 +323,11 @@ impl Kernel {
         }
     }
 
-    /// `arp_evict_nocarrier` counts only if neither `all` nor the device switched it off.
-    fn conf_and_default(&self, dev: DevId, k: Conf) -> bool {
-        self.conf_and(dev, k)
-    }
-
     fn running_changed(&mut self, dev: DevId) {
-        let now = self.core.now;
         let running = self.dev(dev).is_running();
         self.emit_link(dev);
         if let Some(bridge) = self.dev(dev).master {
-            let mut actions = Vec::new();
-            if let Some(b) = self.dev_mut(bridge).bridge_mut() {
-                b.set_port_link(now, dev, running, &mut actions);
-            }
-            self.bridge_actions(bridge, actions);
+            self.change_bridge(bridge, |b, now, out| b.set_port_link(now, dev, running, out));
         }
         for (_, vlan) in self.dev(dev).vlans.clone() {
             self.set_carrier(vlan, running);
@@ -396,7 +392,10 @@ impl Kernel {
         self.ns_mut(ns).fib.remove_device_routes(dev);
         let d = self.dev_mut(dev);
         d.kind = DeviceKind::Deleted;
-        let mut frames: Vec<_> = d.incoming.drain(..).collect();
+        let mut frames: Vec<_> = match &mut d.wire {
+            Wire::Local(ring) => ring.drain(..).collect(),
+            _ => Vec::new(),
+        };
         while let Some(f) = d.qdisc.dequeue(crate::base::Time::MAX) {
             frames.push(f);
         }
@@ -408,14 +407,10 @@ impl Kernel {
         self.ns_mut(ns).devices.retain(|d| *d != dev);
     }
 
-    /// Impairs everything that leaves by a device; `None` removes the impairment. What waits in the old queue is dropped.
-    pub fn set_netem(&mut self, dev: DevId, config: Option<NetemConfig>) {
-        self.replace_qdisc(dev, config.map_or(Qdisc::Noqueue, Qdisc::netem));
-    }
-
-    /// Shapes everything that leaves by a device with a token bucket.
-    pub fn set_tbf(&mut self, dev: DevId, config: TbfConfig) {
-        self.replace_qdisc(dev, Qdisc::tbf(config));
+    /// Sets the egress queue of a device: impairments (netem), a token bucket, or none. What waits in the old queue is
+    /// dropped.
+    pub fn set_qdisc(&mut self, dev: DevId, config: QdiscConfig) {
+        self.replace_qdisc(dev, Qdisc::new(config));
     }
 
     fn replace_qdisc(&mut self, dev: DevId, new: Qdisc) {
@@ -425,11 +420,8 @@ impl Kernel {
             self.core.drop(ns, Some(dev), frame, DropReason::QdiscDrop);
         }
     }
+}
 
-    /// Starts a bridge's protocol after its ports were changed by hand.
-    pub(crate) fn rearm_bridge(&mut self, dev: DevId) {
-        if let Some(at) = self.dev(dev).bridge().and_then(|b| b.next_at()) {
-            self.core.schedule(at, dev, Work::Bridge(dev));
-        }
-    }
+fn bridge_error(e: BridgeError) -> ConfigError {
+    ConfigError::new(Errno::EINVAL, e.to_string())
 }

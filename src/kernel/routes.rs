@@ -2,7 +2,8 @@
 
 use super::{ConfigError, Kernel};
 use crate::{
-    base::{DevId, Errno, Mac, NsId},
+    base::{DevId, Errno, NsId},
+    neigh::{SetEntry, SetMode},
     route::{AddMode, Route, RouteError, RouteSelector, RouteSpec, RouteType, Rule, RuleSpec},
 };
 use std::net::IpAddr;
@@ -86,26 +87,25 @@ impl Kernel {
         Ok(route)
     }
 
-    /// A neighbour set by hand, for good (`ip neigh add … lladdr …`).
+    /// A neighbour set by hand (`ip neigh add|replace … lladdr … nud …`).
     ///
     /// # Errors
-    /// `EEXIST` if there is an entry and `replace` is false.
-    pub fn add_neighbour(&mut self, dev: DevId, addr: IpAddr, mac: Mac, replace: bool) -> Result<(), ConfigError> {
-        let ns = self.dev(dev).ns;
+    /// `EEXIST` if there is an entry and the mode is to add, `ENOENT` if there is none and the mode is to change.
+    pub fn set_neighbour(&mut self, entry: &SetEntry, mode: SetMode) -> Result<(), ConfigError> {
+        let ns = self.dev(entry.dev).ns;
         let now = self.core.now;
-        if !replace && self.ns(ns).neigh.knows(dev, addr) {
-            return Err(Errno::EEXIST.into());
-        }
+        let params = self.dev(entry.dev).conf.neighbour();
         let mut actions = std::mem::take(&mut self.scratch.neigh);
-        self.ns_mut(ns).neigh.add_permanent(now, dev, addr, mac, &mut actions);
+        let n = &mut self.nss[ns.index()];
+        let result = n.neigh.set(now, entry, mode, &params, &mut n.rng, &mut actions);
         self.neighbour_actions(ns, actions);
-        Ok(())
+        result.map_err(ConfigError::from)
     }
 
     /// Answers ARP for an address that is elsewhere (`ip neigh add proxy`).
     pub fn add_proxy_neighbour(&mut self, dev: DevId, addr: IpAddr) {
         let ns = self.dev(dev).ns;
-        self.ns_mut(ns).neigh.add_proxy(dev, addr);
+        self.ns_mut(ns).neigh.proxy_add(dev, addr);
     }
 
     /// Forgets a neighbour.
@@ -116,9 +116,9 @@ impl Kernel {
         let ns = self.dev(dev).ns;
         let now = self.core.now;
         let mut actions = std::mem::take(&mut self.scratch.neigh);
-        let found = self.ns_mut(ns).neigh.delete(now, dev, addr, &mut actions);
+        let result = self.ns_mut(ns).neigh.delete(now, dev, addr, &mut actions);
         self.neighbour_actions(ns, actions);
-        if found { Ok(()) } else { Err(Errno::ENOENT.into()) }
+        result.map_err(ConfigError::from)
     }
 
     /// What was learned about single destinations may be wrong now (rt_cache_flush).

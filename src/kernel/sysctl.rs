@@ -297,14 +297,15 @@ impl Confs {
             retrans_time: ms(Conf::RetransTimeMs),
             delay_first_probe_time: self.get(Conf::DelayFirstProbeTime).max(0) as Time * SEC,
             gc_stale_time: self.get(Conf::GcStaleTime).max(0) as Time * SEC,
-            mcast_solicit: self.get(Conf::McastSolicit) as u8,
-            ucast_solicit: self.get(Conf::UcastSolicit) as u8,
-            app_solicit: self.get(Conf::AppSolicit) as u8,
-            mcast_resolicit: self.get(Conf::McastResolicit) as u8,
-            unres_qlen_bytes: self.get(Conf::UnresQlenBytes).max(0) as u32,
+            mcast_solicit: self.get(Conf::McastSolicit).max(0) as u32,
+            ucast_solicit: self.get(Conf::UcastSolicit).max(0) as u32,
+            app_solicit: self.get(Conf::AppSolicit).max(0) as u32,
+            mcast_resolicit: self.get(Conf::McastResolicit).max(0) as u32,
+            unres_qlen_bytes: self.get(Conf::UnresQlenBytes).max(0) as u64,
             locktime: self.get(Conf::Locktime).max(0) as Time * 10 * MS,
             proxy_delay: self.get(Conf::ProxyDelay).max(0) as Time * 10 * MS,
             proxy_qlen: self.get(Conf::ProxyQlen).max(0) as u32,
+            ..crate::neigh::NeighParams::default()
         }
     }
 }

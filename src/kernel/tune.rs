@@ -4,7 +4,10 @@ use super::{
     Kernel,
     sysctl::{Conf, Confs, Key, Knob, SysctlError, parse_key, parse_value},
 };
-use crate::base::NsId;
+use crate::{
+    base::{DevId, NsId},
+    netfilter::Netfilter,
+};
 
 impl Kernel {
     /// Writes a sysctl, by the name `sysctl` takes.
@@ -102,6 +105,24 @@ impl Kernel {
     fn for_all_devices(&mut self, ns: NsId, set: impl Fn(&mut Confs)) {
         for dev in self.ns(ns).devices.clone() {
             set(&mut self.dev_mut(dev).conf);
+        }
+    }
+
+    /// The namespace's netfilter, made on first use.
+    pub fn netfilter_mut(&mut self, ns: NsId) -> &mut Netfilter {
+        if self.ns(ns).netfilter.is_none() {
+            let nf = Netfilter::new(self.core.seed, self.ns_name(ns));
+            self.ns_mut(ns).netfilter = Some(Box::new(nf));
+            self.conntrack_tuned(ns);
+        }
+        self.ns_mut(ns).netfilter.as_mut().expect("made above")
+    }
+
+    /// The uplink went down: what was masqueraded to its address is forgotten (masq_device_event).
+    pub(crate) fn masquerade_flush(&mut self, dev: DevId) {
+        let (ns, now) = (self.dev(dev).ns, self.core.now);
+        if let Some(nf) = self.ns_mut(ns).netfilter.as_mut() {
+            nf.device_down(now, dev);
         }
     }
 }

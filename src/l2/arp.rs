@@ -1,9 +1,9 @@
 //! ARP (RFC 826, RFC 5227; arp_process in net/ipv4/arp.c).
 
 use crate::{
-    base::{DevId, MS, Mac, NsId, Time},
-    kernel::{Kernel, Work, sysctl::Conf},
-    neigh::Learned,
+    base::{DevId, Mac, NsId},
+    kernel::{Kernel, sysctl::Conf},
+    neigh::{Heard, Learned},
     route::RouteType,
     trace::{Delivery, DropReason, Origin},
     wire::{
@@ -23,8 +23,13 @@ enum Answer {
 }
 
 impl Kernel {
-    /// An ARP message arrives; `src` is the sender of its Ethernet frame.
-    pub(crate) fn arp_input(&mut self, ns: NsId, dev: DevId, frame: Frame, _src: Mac) {
+    /// An ARP message arrives.
+    pub(crate) fn arp_input(&mut self, ns: NsId, dev: DevId, frame: Frame) {
+        self.arp_process(ns, dev, frame, false);
+    }
+
+    /// `deferred`: a proxy waited with this request, and answers it now.
+    fn arp_process(&mut self, ns: NsId, dev: DevId, frame: Frame, deferred: bool) {
         let Some(msg) = Arp::parse(frame.data()) else {
             return self.core.drop(ns, Some(dev), frame, DropReason::HdrTrunc);
         };
@@ -38,8 +43,9 @@ impl Kernel {
             return self.core.drop(ns, Some(dev), frame, DropReason::ArpIgnored);
         }
         let owner = frame.meta().src_ns;
-        let to_us = frame.meta().packet_type == PacketType::Host;
+        let reply_to_us = msg.op == arp::REPLY && frame.meta().packet_type == PacketType::Host;
         let spa = IpAddr::V4(msg.spa);
+        let heard = Heard { dev, addr: spa, mac: Some(msg.sha), owner, how: Learned::Request, create: true };
         // Duplicate address detection asks from 0.0.0.0 (RFC 5227 §2.1.1): answered, nothing learned.
         if msg.spa.is_unspecified() {
             if msg.op == arp::REQUEST && self.is_local(ns, msg.tpa.into()) && !self.arp_ignores(dev, &msg) {
@@ -51,26 +57,32 @@ impl Kernel {
         if msg.op == arp::REQUEST {
             match self.arp_answer(ns, dev, &msg) {
                 Answer::No => {}
-                answer => {
+                Answer::Later if !deferred => {
                     // The asker will want to talk to us next, so its entry is made now (neigh_event_ns).
-                    self.learn(ns, dev, spa, msg.sha, owner, Learned::Request, true);
-                    match answer {
-                        Answer::Now => self.arp_reply(dev, &msg, owner),
-                        _ => self.arp_reply_later(dev, &msg, owner),
+                    self.learn(ns, &heard);
+                    let params = self.dev(dev).conf.neighbour();
+                    let now = self.core.now;
+                    let mut actions = std::mem::take(&mut self.scratch.neigh);
+                    let n = &mut self.nss[ns.index()];
+                    n.neigh.proxy_delay(now, dev, frame, &params, &mut n.rng, &mut actions);
+                    return self.neighbour_actions(ns, actions);
+                }
+                _ => {
+                    if !deferred {
+                        self.learn(ns, &heard);
                     }
+                    self.arp_reply(dev, &msg, owner);
                     return self.core.deliver(ns, Some(dev), frame, Delivery::Neighbour);
                 }
             }
         }
-        // Everybody else updates what they know, and creates nothing (unless arp_accept says so).
+        // Everybody else updates what they know, and creates nothing unless arp_accept says so (arp_is_garp).
         let gratuitous = msg.spa == msg.tpa && (msg.op == arp::REQUEST || msg.tha == msg.sha);
-        let create = gratuitous && self.conf_max(dev, Conf::ArpAccept) == 1 && self.routed_by(ns, dev, spa);
-        let solicited = msg.op == arp::REPLY && to_us;
-        let known = self.nss[ns.index()].neigh.knows(dev, spa);
-        if !known && !create {
+        let create = self.conf_max(dev, Conf::ArpAccept) == 1 && (gratuitous || msg.op == arp::REPLY);
+        if !create && self.ns(ns).neigh.get(self.core.now, dev, spa).is_none() {
             return self.core.drop(ns, Some(dev), frame, DropReason::ArpIgnored);
         }
-        self.learn(ns, dev, spa, msg.sha, owner, Learned::Update { solicited, gratuitous }, create);
+        self.learn(ns, &Heard { how: Learned::Arp { reply_to_us, gratuitous }, create, ..heard });
         self.core.deliver(ns, Some(dev), frame, Delivery::Neighbour);
     }
 
@@ -85,7 +97,7 @@ impl Kernel {
         if input.kind != RouteType::Unicast || !self.dev(dev).forwards(true) {
             return Answer::No;
         }
-        let by_entry = self.nss[ns.index()].neigh.is_proxy(dev, dst);
+        let by_entry = self.nss[ns.index()].neigh.proxy_has(dev, dst);
         let by_device = self.conf_or(dev, Conf::ProxyArp) && input.out != dev;
         let pvlan = self.conf_or(dev, Conf::ProxyArpPvlan) && input.out == dev;
         if !(by_entry || by_device || pvlan) || (by_entry && input.out == dev) {
@@ -107,12 +119,12 @@ impl Kernel {
         }
     }
 
-    fn learn(&mut self, ns: NsId, dev: DevId, addr: IpAddr, mac: Mac, owner: Option<NsId>, how: Learned, create: bool) {
+    fn learn(&mut self, ns: NsId, heard: &Heard) {
         let now = self.core.now;
-        let params = self.dev(dev).conf.neighbour();
+        let params = self.dev(heard.dev).conf.neighbour();
         let mut actions = std::mem::take(&mut self.scratch.neigh);
         let n = &mut self.nss[ns.index()];
-        n.neigh.learn(now, dev, addr, mac, owner, how, create, &params, &mut n.rng, &mut actions);
+        n.neigh.learn(now, heard, &params, &mut n.rng, &mut actions);
         self.neighbour_actions(ns, actions);
     }
 
@@ -145,26 +157,11 @@ impl Kernel {
         self.arp_send(dev, &msg, request.sha, owner);
     }
 
-    /// A proxy answers after a random delay of up to `proxy_delay`, so that the owner, if there is one, is first
-    /// (pneigh_enqueue; RFC 4861 §7.2.8 has the same idea).
-    fn arp_reply_later(&mut self, dev: DevId, request: &Arp, owner: Option<NsId>) {
-        let params = self.dev(dev).conf.neighbour();
-        let ns = self.dev(dev).ns;
+    /// Proxy answers that were delayed are due: the requests are looked at again (parp_redo).
+    pub(crate) fn proxy_arp_timer(&mut self, ns: NsId) {
         let now = self.core.now;
-        let n = &mut self.nss[ns.index()];
-        // Whole jiffies of 4 ms, as the kernel this was measured on.
-        let delay = n.rng.below(params.proxy_delay.max(1) / (4 * MS)) as Time * 4 * MS;
-        let at = now + delay;
-        if n.neigh.defer_proxy_reply(at, dev, *request, owner, params.proxy_qlen) {
-            self.core.schedule(at, dev, Work::ProxyArp(dev));
-        }
-    }
-
-    /// A delayed proxy reply is due.
-    pub(crate) fn proxy_arp_timer(&mut self, dev: DevId) {
-        let (ns, now) = (self.dev(dev).ns, self.core.now);
-        while let Some((request, owner)) = self.nss[ns.index()].neigh.due_proxy_reply(now, dev) {
-            self.arp_reply(dev, &request, owner);
+        while let Some((dev, frame)) = self.ns_mut(ns).neigh.proxy_due(now) {
+            self.arp_process(ns, dev, frame, true);
         }
     }
 

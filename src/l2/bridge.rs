@@ -2,10 +2,10 @@
 
 use crate::{
     base::DevId,
-    device::bridge::{FrameInfo, Ingress, StpAction, TagAction, Verdict},
+    device::bridge::{Change, Egress, FrameInfo, Ingress, Tag, Verdict},
     kernel::{Kernel, Work},
     trace::{Delivery, DropReason, Event, Origin, Switching},
-    wire::{Frame, be16, eth},
+    wire::{Frame, eth},
 };
 
 impl Kernel {
@@ -28,8 +28,8 @@ impl Kernel {
         let info = FrameInfo {
             dst: eth::dst(b),
             src: eth::src(b),
-            ethertype: be16(b, 12),
             vlan: frame.meta().vlan,
+            len: b.len() - eth::HEADER,
             src_ns: frame.meta().src_ns,
             dst_ns: frame.meta().dst_ns,
         };
@@ -66,7 +66,7 @@ impl Kernel {
         if verdict.local {
             for e in egress {
                 let copy = self.core.copy_frame(ns, &frame, Origin::Flood);
-                self.bridge_egress(e.dev, e.tag, copy);
+                self.bridge_egress(e, copy);
             }
             // Inside, frames are untagged: the bridge device's VLANs sit on top of it.
             let mut frame = frame;
@@ -78,21 +78,20 @@ impl Kernel {
         };
         for e in rest {
             let copy = self.core.copy_frame(ns, &frame, Origin::Flood);
-            self.bridge_egress(e.dev, e.tag, copy);
+            self.bridge_egress(e, copy);
         }
-        self.bridge_egress(last.dev, last.tag, frame);
+        self.bridge_egress(last, frame);
     }
 
-    fn bridge_egress(&mut self, port: DevId, action: TagAction, mut frame: Frame) {
-        let d = &self.devs[port.index()];
-        let ns = d.ns;
-        // Bridges never fragment: what does not fit vanishes (br_dev_queue_push_xmit, is_skb_forwardable).
-        if frame.len() > d.mtu as usize + eth::HEADER + 4 {
-            return self.core.drop(ns, Some(port), frame, DropReason::PeerMtu);
+    fn bridge_egress(&mut self, to: &Egress, mut frame: Frame) {
+        if to.oversize {
+            // Bridges never fragment: what does not fit vanishes (br_dev_queue_push_xmit, is_skb_forwardable).
+            let ns = self.dev(to.dev).ns;
+            return self.core.drop(ns, Some(to.dev), frame, DropReason::PeerMtu);
         }
-        tag(&mut frame, action);
+        tag(&mut frame, to.tag);
         // A port's queue drops for reasons of its own; they are in the trace.
-        let _ = self.transmit(port, frame);
+        let _ = self.transmit(to.dev, frame);
     }
 
     /// A BPDU for the bridge itself.
@@ -104,38 +103,51 @@ impl Kernel {
         let now = self.core.now;
         let d = &mut self.devs[dev.index()];
         let ns = d.ns;
-        let mut actions = Vec::new();
-        d.bridge_mut().expect("only bridges are masters").bpdu_input(now, port, &frame.data()[eth::HEADER..], &mut actions);
-        self.core.deliver(ns, Some(port), frame, Delivery::Bridge);
-        self.bridge_actions(dev, actions);
+        let mut changes = Vec::new();
+        let bridge = d.bridge_mut().expect("only bridges are masters");
+        if bridge.receive_bpdu(now, port, &frame.data()[eth::HEADER..], &mut changes) {
+            self.core.deliver(ns, Some(port), frame, Delivery::Bridge);
+        } else {
+            self.core.drop(ns, Some(port), frame, DropReason::MacControl);
+        }
+        self.bridge_changes(dev, changes);
     }
 
     /// A bridge protocol timer.
     pub(crate) fn bridge_timer(&mut self, dev: DevId) {
         let now = self.core.now;
-        let mut actions = Vec::new();
+        let mut changes = Vec::new();
         if let Some(b) = self.devs[dev.index()].bridge_mut() {
-            b.on_timer(now, &mut actions);
+            b.on_timer(now, &mut changes);
         }
-        self.bridge_actions(dev, actions);
+        self.bridge_changes(dev, changes);
     }
 
-    /// Carries out what the bridge protocol wants and arms its next timer.
-    pub(crate) fn bridge_actions(&mut self, dev: DevId, actions: Vec<StpAction>) {
+    /// Carries out what follows from a change of a bridge and arms its next timer.
+    pub(crate) fn bridge_changes(&mut self, dev: DevId, changes: Vec<Change>) {
         let ns = self.dev(dev).ns;
-        for action in actions {
-            match action {
-                StpAction::SendBpdu { port, bytes } => {
-                    let mut frame = self.core.new_frame(ns, bytes.len(), Origin::Bpdu, None);
-                    frame.data_mut().copy_from_slice(&bytes);
-                    let _ = self.transmit(port, frame);
+        for change in changes {
+            match change {
+                Change::SendBpdu { port, frame } => {
+                    let bytes = frame.bytes();
+                    let mut f = self.core.new_frame(ns, bytes.len(), Origin::Bpdu, None);
+                    f.data_mut().copy_from_slice(bytes);
+                    f.meta_mut().src_ns = Some(ns);
+                    // Hellos are repeated: a lost one is nobody's concern.
+                    let _ = self.transmit(port, f);
                 }
-                StpAction::Fdb(e) => {
+                Change::Fdb(e) => {
                     self.core.emit(ns, Some(dev), None, Event::Fdb { mac: e.mac, port: e.port, change: e.change });
                 }
-                StpAction::PortState { .. } => {}
+                Change::Carrier(on) => self.set_carrier(dev, on),
+                Change::Address(mac) => self.dev_mut(dev).mac = mac,
+                Change::PortState { .. } => {}
             }
         }
+        self.arm_bridge(dev);
+    }
+
+    fn arm_bridge(&mut self, dev: DevId) {
         if let Some(at) = self.devs[dev.index()].bridge().and_then(|b| b.next_at()) {
             let at = at.max(self.core.now);
             self.core.schedule(at, dev, Work::Bridge(dev));
@@ -143,10 +155,10 @@ impl Kernel {
     }
 }
 
-fn tag(frame: &mut Frame, action: TagAction) {
+fn tag(frame: &mut Frame, action: Tag) {
     match action {
-        TagAction::Keep => {}
-        TagAction::Strip => frame.meta_mut().vlan = None,
-        TagAction::Put(tci) => frame.meta_mut().vlan = Some(tci),
+        Tag::Keep => {}
+        Tag::Strip => frame.meta_mut().vlan = None,
+        Tag::Put(tci) => frame.meta_mut().vlan = Some(tci),
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     base::{DevId, Errno, Mac, NsId},
     kernel::{Kernel, Work},
     neigh::Action,
-    trace::{DropReason, Event, NeighState},
+    trace::{DropReason, Event},
     wire::{Frame, eth},
 };
 use std::net::{IpAddr, Ipv4Addr};
@@ -50,8 +50,8 @@ impl Kernel {
     pub(crate) fn neighbour_actions(&mut self, ns: NsId, mut actions: Vec<Action>) {
         for action in actions.drain(..) {
             match action {
-                Action::Solicit { dev, target, unicast, owner, about } => {
-                    self.solicit(dev, target, unicast, owner, about);
+                Action::Solicit { dev, target, unicast, owner, source } => {
+                    self.solicit(dev, target, unicast, owner, source);
                 }
                 Action::Transmit { dev, frame, mac, owner } => {
                     let ethertype = if frame.data()[0] >> 4 == 4 { eth::IPV4 } else { eth::IPV6 };
@@ -59,13 +59,14 @@ impl Kernel {
                     let _ = self.send_to_station(dev, frame, mac, owner, ethertype);
                 }
                 Action::Unreachable { dev, addr: _, frame } => self.neighbour_failed(ns, dev, frame),
-                Action::Drop { dev, frame, reason } => self.core.drop(ns, Some(dev), frame, reason),
+                Action::Drop { frame, reason } => self.core.drop(ns, None, frame, reason),
                 Action::Timer { dev, addr, at } => self.core.schedule(at, dev, Work::Neighbour(dev, addr)),
+                Action::ProxyTimer { at } => {
+                    let lo = self.ns(ns).lo;
+                    self.core.schedule(at, lo, Work::ProxyArp(ns));
+                }
                 Action::Changed { dev, addr, from, to, mac } => {
                     self.core.emit(ns, Some(dev), None, Event::Neighbour { addr, from, to, mac });
-                    if to == NeighState::Failed {
-                        self.neighbour_changed(ns);
-                    }
                 }
             }
         }
@@ -74,12 +75,12 @@ impl Kernel {
 
     /// Asks for the MAC of `target`. The sender address is the source of the packet that waits (arp_solicit with
     /// arp_announce 0), or the address the device would choose.
-    fn solicit(&mut self, dev: DevId, target: IpAddr, unicast: Option<Mac>, owner: Option<NsId>, about: Option<IpAddr>) {
+    fn solicit(&mut self, dev: DevId, target: IpAddr, unicast: Option<Mac>, owner: Option<NsId>, source: Option<IpAddr>) {
         let ns = self.dev(dev).ns;
         match target {
             IpAddr::V4(target) => {
                 let announce = self.conf_max(dev, crate::kernel::sysctl::Conf::ArpAnnounce);
-                let own = about.filter(|a| self.is_local(ns, *a));
+                let own = source.filter(|a| self.is_local(ns, *a));
                 let usable = own.filter(|a| match announce {
                     0 => true,
                     1 => self.dev(dev).addrs.iter().any(|x| x.subnet().contains(target.into()) && x.prefix.addr() == *a),
@@ -96,6 +97,16 @@ impl Kernel {
                 // Neighbour discovery is not implemented yet; the entry fails after its probes.
             }
         }
+    }
+
+    /// Asks for a neighbour without having anything to send to it.
+    pub(crate) fn probe_neighbour(&mut self, ns: NsId, dev: DevId, addr: IpAddr) {
+        let now = self.core.now;
+        let params = self.dev(dev).conf.neighbour();
+        let mut actions = std::mem::take(&mut self.scratch.neigh);
+        let n = &mut self.nss[ns.index()];
+        n.neigh.probe(now, dev, addr, &params, &mut n.rng, &mut actions);
+        self.neighbour_actions(ns, actions);
     }
 
     /// Nobody answered for the next hop of a packet: its sender is told (arp_error_report → ipv4_link_failure).

@@ -1,8 +1,9 @@
 //! A frame arrives at a device (`__netif_receive_skb_core`).
 
 use crate::{
-    base::{DevId, Mac, NsId},
-    kernel::{DeviceKind, Kernel},
+    base::{DevId, NsId},
+    kernel::Kernel,
+    link::Wire,
     trace::{Direction, DropReason, Origin},
     wire::{Frame, PacketType, be16, eth},
 };
@@ -11,9 +12,15 @@ impl Kernel {
     /// The wheel says that a frame arrives at `dev`.
     pub(crate) fn receive(&mut self, dev: DevId) {
         let d = &mut self.devs[dev.index()];
-        let ns = d.ns;
         // A frame that waited here when the device was deleted has been dropped already.
-        let Some(frame) = d.incoming.pop_front() else { return };
+        let Wire::Local(ring) = &mut d.wire else { return };
+        let Some(frame) = ring.pop_front() else { return };
+        self.arrive(dev, frame);
+    }
+
+    fn arrive(&mut self, dev: DevId, frame: Frame) {
+        let d = &mut self.devs[dev.index()];
+        let ns = d.ns;
         if !d.up {
             d.stats.rx_dropped += 1;
             return self.core.drop(ns, Some(dev), frame, DropReason::DevDown);
@@ -21,22 +28,22 @@ impl Kernel {
         d.stats.rx_packets += 1;
         d.stats.rx_bytes += frame.len() as u64;
         if d.is_loopback() {
-            return self.network_input(ns, dev, frame, Mac::ZERO);
+            return self.network_input(ns, dev, frame);
         }
         self.core.tap(ns, dev, Direction::In, &frame);
         self.frame_input(dev, frame);
     }
 
-    /// Takes what an external harness put on its ends of cables since the last look.
+    /// Takes what an external harness put on its end of a cable since the last look.
     pub(crate) fn poll_external(&mut self, dev: DevId) {
-        let ns = self.dev(dev).ns;
         loop {
-            let DeviceKind::External(wire) = &self.devs[dev.index()].kind else { return };
+            let d = &self.devs[dev.index()];
+            let ns = d.ns;
+            let Wire::External(wire) = &d.wire else { return };
             let Some(bytes) = wire.poll() else { return };
             let mut frame = self.core.new_frame(ns, bytes.len(), Origin::Injected, None);
             frame.data_mut().copy_from_slice(&bytes);
-            self.devs[dev.index()].incoming.push_back(frame);
-            self.receive(dev);
+            self.arrive(dev, frame);
         }
     }
 
@@ -85,7 +92,7 @@ impl Kernel {
         let d = &self.devs[dev.index()];
         let ns = d.ns;
         let b = frame.data();
-        let (dst, src) = (eth::dst(b), eth::src(b));
+        let dst = eth::dst(b);
         let kind = if dst == d.mac {
             PacketType::Host
         } else if dst.is_broadcast() {
@@ -106,11 +113,11 @@ impl Kernel {
             self.devs[dev.index()].stats.multicast += 1;
         }
         frame.meta_mut().packet_type = kind;
-        self.network_input(ns, dev, frame, src);
+        self.network_input(ns, dev, frame);
     }
 
-    /// Hands a packet to its protocol. On `lo` frames have no link-layer header and `src` is zero.
-    fn network_input(&mut self, ns: NsId, dev: DevId, mut frame: Frame, src: Mac) {
+    /// Hands a packet to its protocol. On `lo` frames have no link-layer header.
+    fn network_input(&mut self, ns: NsId, dev: DevId, mut frame: Frame) {
         let loopback = self.dev(dev).is_loopback();
         let ethertype = if loopback {
             match frame.data().first().map(|b| b >> 4) {
@@ -131,7 +138,7 @@ impl Kernel {
         }
         match ethertype {
             eth::IPV4 | eth::IPV6 => self.ip_input(ns, dev, frame),
-            eth::ARP => self.arp_input(ns, dev, frame, src),
+            eth::ARP => self.arp_input(ns, dev, frame),
             _ => self.core.drop(ns, Some(dev), frame, DropReason::UnhandledProto),
         }
     }

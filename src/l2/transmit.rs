@@ -3,7 +3,7 @@
 use crate::{
     base::{DevId, Errno, Mac, NsId, Rng},
     kernel::{Device, DeviceKind, Kernel, Work},
-    link::{Qdisc, QdiscEvent},
+    link::{QdiscEvent, Wire},
     trace::{Delivery, Direction, DropReason, Event, Origin},
     wire::{Frame, eth},
 };
@@ -49,7 +49,7 @@ impl Kernel {
             self.core.drop(ns, Some(dev), frame, DropReason::QdiscDrop);
             return Ok(());
         }
-        if matches!(d.qdisc, Qdisc::Noqueue) { self.hard_transmit(dev, frame) } else { self.enqueue(dev, frame) }
+        if d.qdisc.is_noqueue() { self.hard_transmit(dev, frame) } else { self.enqueue(dev, frame) }
     }
 
     /// Hands a frame to the device itself, behind any queue.
@@ -74,15 +74,15 @@ impl Kernel {
             DeviceKind::Loopback => {
                 count_tx(d, &frame);
                 self.core.tap(ns, dev, Direction::Out, &frame);
-                d.incoming.push_back(frame);
+                push(d, frame);
                 self.core.schedule(self.core.now, dev, Work::Receive(dev));
                 return Ok(());
             }
-            DeviceKind::External(_) => {
+            DeviceKind::External => {
                 put_tag(&mut frame);
                 count_tx(d, &frame);
                 self.core.tap(ns, dev, Direction::Out, &frame);
-                let DeviceKind::External(wire) = &d.kind else { unreachable!("matched above") };
+                let Wire::External(wire) = &d.wire else { unreachable!("external devices have an external wire") };
                 match wire.deliver(self.core.now, frame.data()) {
                     Ok(()) => self.core.deliver(ns, Some(dev), frame, Delivery::External),
                     Err(_) => self.core.drop(ns, Some(dev), frame, DropReason::NoReader),
@@ -109,7 +109,7 @@ impl Kernel {
             return Err(Errno::ENOBUFS);
         }
         count_tx(d, &frame);
-        self.devs[peer.index()].incoming.push_back(frame);
+        push(&mut self.devs[peer.index()], frame);
         self.core.schedule(self.core.now, peer, Work::Receive(peer));
         Ok(())
     }
@@ -127,7 +127,8 @@ impl Kernel {
         let before = d.qdisc.next_at();
         let now = core.now;
         let id = frame.id();
-        d.qdisc.enqueue(now, frame, rng, core, ns, &mut out);
+        let (pool, mut next_id) = core.pool_and_ids(ns);
+        d.qdisc.enqueue(now, frame, rng, pool, &mut next_id, &mut out);
         let after = d.qdisc.next_at();
         if let Some(at) = after.filter(|_| after != before) {
             core.schedule(at, dev, Work::Dequeue(dev));
@@ -135,6 +136,10 @@ impl Kernel {
         let mut result = Ok(());
         for event in out.drain(..) {
             match event {
+                QdiscEvent::Duplicated { copy, parent } => {
+                    let event = Event::Created { origin: Origin::Duplicate, parent: Some(parent) };
+                    self.core.emit(ns, Some(dev), Some(copy), event);
+                }
                 QdiscEvent::Send(frame) => result = self.hard_transmit(dev, frame),
                 QdiscEvent::Drop(frame, reason) => {
                     // netem reports its own losses as success; only a full queue is an error (netem_enqueue).
@@ -188,6 +193,13 @@ impl Kernel {
         let (ns, up) = (d.ns, d.is_running());
         self.core.emit(ns, Some(dev), None, Event::Link { up });
     }
+}
+
+/// Puts a frame in the ring its receiver takes it from.
+#[inline]
+fn push(d: &mut Device, frame: Frame) {
+    let Wire::Local(ring) = &mut d.wire else { unreachable!("a veth's peer lives in this world") };
+    ring.push_back(frame);
 }
 
 #[inline]

@@ -178,7 +178,7 @@ impl World {
     /// # Errors
     /// If created ≠ delivered + dropped + in flight.
     pub fn audit(&self) -> Result<u64, LedgerError> {
-        let in_devices: usize = self.devs.iter().map(|d| d.incoming.len() + d.qdisc.queued()).sum();
+        let in_devices: usize = self.devs.iter().map(|d| d.wire.queued() + d.qdisc.queued()).sum();
         let in_namespaces: usize =
             self.nss.iter().map(|n| n.neigh.queued() + n.reassembly.as_ref().map_or(0, |r| r.queued())).sum();
         let in_flight = (in_devices + in_namespaces) as u64;
