@@ -2,13 +2,19 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod app;
 pub mod base;
 pub mod device;
+pub mod ip;
+pub mod kernel;
+mod l2;
 pub mod link;
 pub mod neigh;
 pub mod netfilter;
 pub mod report;
 pub mod scenario;
+pub mod route;
+pub mod sim;
 pub mod socket;
 pub mod trace;
 pub mod wire;

@@ -4,7 +4,7 @@ use netsim::{
     base::{DevId, Mac, NsId, Prefix},
     device::bridge::BridgeConfig,
     neigh::{SetEntry, SetMode},
-    netfilter::NatRule,
+    netfilter::{Match, NatAction, NatRule},
     sim::{Limits, World},
     trace::NeighState,
 };
@@ -52,7 +52,9 @@ pub fn path() -> Path {
     w.add_address(s, net("203.0.113.2/24"), None).expect("an address");
     w.set_sysctl(router, "net.ipv4.ip_forward", "1").expect("a sysctl");
     w.exec_route(client, "default via 10.0.0.1").expect("a route");
-    w.netfilter_mut(router).add_nat(NatRule::masquerade().out(wan));
+    let matches = Match { oif: Some("wan".into()), ..Match::default() };
+    let masquerade = NatRule::new(matches, NatAction::Masquerade { ports: None, random: false });
+    w.netfilter_mut(router).add_nat(masquerade).expect("masquerading happens in postrouting");
     let router_mac = w.dev(r).mac;
     // Both sides know their neighbours, so that the benchmark measures forwarding and not ARP.
     for (dev, addr, of) in [(wan, "203.0.113.2", s), (wan, "203.0.113.9", s), (c, "10.0.0.1", r), (r, "10.0.0.2", c), (s, "203.0.113.1", wan)] {

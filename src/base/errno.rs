@@ -136,6 +136,13 @@ impl Errno {
     }
 }
 
+impl serde::Serialize for Errno {
+    /// The name, such as `"ECONNREFUSED"`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 impl std::fmt::Display for Errno {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.text())

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 struct Facts<'a> {
     devs: &'a [crate::kernel::Device],
     names: &'a crate::trace::Names,
-    fib: &'a crate::route::Fib,
+    next_hop: Option<IpAddr>,
 }
 
 impl HookFacts for Facts<'_> {
@@ -21,60 +21,70 @@ impl HookFacts for Facts<'_> {
         self.names.dev(dev)
     }
 
-    fn masquerade_addr(&self, out: DevId, towards: IpAddr) -> Option<IpAddr> {
-        let v4 = towards.is_ipv4();
-        let primary = || self.devs[out.index()].addrs.iter().filter(move |a| a.prefix.is_ipv4() == v4 && !a.secondary);
+    fn masquerade_addr(&self, out: DevId, dst: IpAddr) -> Option<IpAddr> {
+        let towards = self.next_hop.unwrap_or(dst);
+        let primary = || self.primary(out, dst.is_ipv4());
         primary().find(|a| a.subnet().contains(towards)).or_else(|| primary().next()).map(|a| a.prefix.addr())
     }
 
-    fn is_local(&self, addr: IpAddr) -> bool {
-        self.fib.local_kind(addr) == Some(crate::route::RouteType::Local)
+    fn redirect_addr(&self, dev: DevId, ipv4: bool) -> Option<IpAddr> {
+        self.primary(dev, ipv4).next().map(|a| a.prefix.addr())
+    }
+}
+
+impl<'a> Facts<'a> {
+    fn primary(&self, dev: DevId, ipv4: bool) -> impl Iterator<Item = &'a crate::kernel::IfAddr> + use<'a> {
+        let addrs: &'a [crate::kernel::IfAddr] = &self.devs[dev.index()].addrs;
+        addrs.iter().filter(move |a| a.prefix.is_ipv4() == ipv4 && !a.secondary)
     }
 }
 
 impl Kernel {
     /// Whether conntrack looks at packets of this namespace.
     #[inline]
-    pub(crate) fn tracks(&self, ns: NsId) -> bool {
-        self.ns(ns).netfilter.as_ref().is_some_and(|nf| nf.tracks())
+    pub(crate) fn tracks(&self, ns: NsId, ipv4: bool) -> bool {
+        self.ns(ns).netfilter.as_ref().is_some_and(|nf| nf.tracks(ipv4))
     }
 
     /// Passes a packet through a hook. Gives it back if it goes on, with whether it must be routed anew.
     #[inline]
+    #[allow(clippy::too_many_arguments)] // nf_hook_state, field by field
     pub(crate) fn run_hook(
         &mut self,
         ns: NsId,
         hook: HookPoint,
         in_dev: Option<DevId>,
         out_dev: Option<DevId>,
+        next_hop: Option<IpAddr>,
         ip: &mut IpHeader,
         frame: Frame,
     ) -> Option<(Frame, bool)> {
         if self.nss[ns.index()].netfilter.is_none() {
             return Some((frame, false));
         }
-        self.run_hook_slow(ns, hook, in_dev, out_dev, ip, frame).ok()
+        self.run_hook_slow(ns, hook, in_dev, out_dev, next_hop, ip, frame).ok()
     }
 
     /// As [`Kernel::run_hook`], with the verdict of a packet that does not go on.
+    #[allow(clippy::too_many_arguments)] // nf_hook_state, field by field
     pub(crate) fn run_hook_slow(
         &mut self,
         ns: NsId,
         hook: HookPoint,
         in_dev: Option<DevId>,
         out_dev: Option<DevId>,
+        next_hop: Option<IpAddr>,
         ip: &mut IpHeader,
         mut frame: Frame,
     ) -> Result<(Frame, bool), Verdict> {
         let now = self.core.now;
         let mut out = std::mem::take(&mut self.scratch.hook);
-        out.clear();
         let n = &mut self.nss[ns.index()];
         let Some(nf) = n.netfilter.as_deref_mut() else {
             self.scratch.hook = out;
             return Ok((frame, false));
         };
-        let facts = Facts { devs: &self.devs, names: &self.core.tracer.names, fib: &n.fib };
+        let facts = Facts { devs: &self.devs, names: &self.core.tracer.names, next_hop };
         let env = HookEnv { in_dev, out_dev, facts: &facts };
         let verdict = nf.hook(now, hook, &mut frame, ip, &env, &mut out);
         let at = out_dev.filter(|_| in_dev.is_none()).or(in_dev);
@@ -83,7 +93,7 @@ impl Kernel {
             if let Some((before, after)) = out.nat {
                 self.core.emit(ns, at, id, Event::Nat { hook, before, after });
             }
-            for c in &out.conntrack {
+            for c in &out.changes {
                 let event = Event::Conntrack { change: c.change, original: c.original, reply: c.reply };
                 self.core.emit(ns, at, id, event);
             }
@@ -106,12 +116,9 @@ impl Kernel {
 
     /// Answers a packet that a rule rejected (nf_send_unreach, nf_send_reset).
     fn reject(&mut self, ns: NsId, in_dev: Option<DevId>, ip: &IpHeader, frame: &Frame, with: RejectWith) {
-        match with {
-            RejectWith::Icmp(code) => {
-                let kind = if ip.is_ipv4() { crate::wire::icmp::UNREACHABLE } else { crate::wire::icmp::v6::UNREACHABLE };
-                self.icmp_error(ns, in_dev, ip, frame, kind, code, 0);
-            }
-            RejectWith::TcpReset => self.tcp_reset(ns, ip, frame),
+        match with.icmp(ip.is_ipv4()) {
+            Some((kind, code)) => self.icmp_error(ns, in_dev, ip, frame, kind, code, 0),
+            None => self.tcp_reset(ns, ip, frame),
         }
     }
 }

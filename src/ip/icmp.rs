@@ -10,6 +10,7 @@ use crate::{
         mib::Mib,
         sysctl::{Conf, Knob},
     },
+    netfilter,
     route::RouteType,
     trace::{Delivery, DropReason, Event, NeighState, Origin},
     wire::{
@@ -66,6 +67,7 @@ impl Kernel {
         b[icmp::HEADER..].copy_from_slice(&frame.data()[..quote]);
         icmp::seal(b, fields.src, fields.dst);
         fields.write(error.data_mut());
+        error.meta_mut().ct = netfilter::attach(frame.meta().ct);
         self.count_out(ns, kind);
         self.core.emit(ns, dev, Some(frame.id()), Event::IcmpError { kind, code, to: ip.src });
         // Whether the report arrives is not the reporter's business.

@@ -23,7 +23,7 @@ impl Kernel {
         }
         frame.truncate(ip.total_len); // link-layer padding
         // Conntrack needs whole packets: it reassembles before every hook (nf_defrag_ipv4).
-        if ip.is_fragment() && self.tracks(ns) {
+        if ip.is_fragment() && self.tracks(ns, ip.is_ipv4()) {
             if let Some((ip, frame)) = self.reassemble(ns, Some(dev), ip, frame) {
                 self.ip_prerouting(ns, dev, ip, frame);
             }
@@ -34,7 +34,7 @@ impl Kernel {
 
     fn ip_prerouting(&mut self, ns: NsId, dev: DevId, mut ip: IpHeader, frame: Frame) {
         let before = ip.dst;
-        let Some((frame, _)) = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, &mut ip, frame) else { return };
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, None, &mut ip, frame) else { return };
         self.ip_input_routed(ns, dev, ip, frame, before != ip.dst);
     }
 

@@ -33,7 +33,7 @@ impl Kernel {
         let mut route = *route;
         let mut frame = frame;
         if self.ns(ns).netfilter.is_some() {
-            let hook = self.run_hook_slow(ns, HookPoint::Output, None, Some(route.dev), &mut ip, frame);
+            let hook = self.run_hook_slow(ns, HookPoint::Output, None, Some(route.dev), None, &mut ip, frame);
             let (passed, reroute) = hook.map_err(|verdict| match verdict {
                 Verdict::Drop(_) | Verdict::Reject(_) => Errno::EPERM,
                 Verdict::Accept => unreachable!("an accepted packet is given back"),
@@ -80,7 +80,7 @@ impl Kernel {
         frame: Frame,
     ) -> Result<(), Errno> {
         self.ns_mut(ns).mib.inc(Mib::IpOutTransmits);
-        let Some((frame, _)) = self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), &mut ip, frame) else {
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), Some(next_hop), &mut ip, frame) else {
             return Err(Errno::EPERM);
         };
         let frag_max = frame.meta().frag_max as usize;

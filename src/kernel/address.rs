@@ -89,10 +89,7 @@ impl Kernel {
                 r.dst.is_ipv4() == gone.prefix.is_ipv4() && r.hops().iter().any(|h| h.dev == Some(dev))
             });
         }
-        let now = self.core.now;
-        if let Some(nf) = self.ns_mut(ns).netfilter.as_mut() {
-            nf.address_removed(now, dev, gone.prefix.addr());
-        }
+        self.change_netfilter(ns, |nf, out| nf.addr_removed(dev, gone.prefix.addr(), out));
         self.routes_changed(ns);
         Ok(())
     }

@@ -165,7 +165,6 @@ impl Kernel {
     /// # Errors
     /// If `bridge` is none, the device is `lo`, a bridge or a port already.
     pub fn set_master(&mut self, port: DevId, bridge: DevId) -> Result<(), ConfigError> {
-        let now = self.core.now;
         let p = self.dev(port);
         if p.is_loopback() || p.bridge().is_some() || p.ns != self.dev(bridge).ns {
             let message = format!("`{}` cannot be a port of `{}`", self.dev_name(port), self.dev_name(bridge));
@@ -287,7 +286,8 @@ impl Kernel {
         } else {
             self.flush_routes_of(dev);
             self.flush_neighbours(dev);
-            self.masquerade_flush(dev);
+            let ns = self.dev(dev).ns;
+            self.change_netfilter(ns, |nf, out| nf.device_down(dev, out));
         }
         if let DeviceKind::Veth { peer: Some(peer) } = self.dev(dev).kind {
             let carrier = self.dev(dev).up && self.dev(peer).up;

@@ -4,7 +4,7 @@ use super::{ConfigError, Kernel};
 use crate::{
     base::{DevId, Errno, NsId},
     neigh::{SetEntry, SetMode},
-    route::{AddMode, Route, RouteError, RouteSelector, RouteSpec, RouteType, Rule, RuleSpec},
+    route::{AddMode, Route, RouteError, RouteSelector, RouteSpec, RouteType, Rule, RuleSpec, parse_route},
 };
 use std::net::IpAddr;
 
@@ -27,6 +27,27 @@ impl Kernel {
     pub fn add_route_spec(&mut self, ns: NsId, spec: &RouteSpec, mode: AddMode) -> Result<(), ConfigError> {
         let route = self.resolve_route(ns, spec)?;
         self.add_route(ns, route, mode)
+    }
+
+    /// Adds a route written in the words of `ip route add`, for instance `default via 10.0.0.1`.
+    ///
+    /// # Errors
+    /// If the words make no sense, or as rtnetlink would answer.
+    ///
+    /// ```
+    /// use netsim::kernel::Kernel;
+    /// let mut k = Kernel::new(1);
+    /// let a = k.add_namespace("a")?;
+    /// let b = k.add_namespace("b")?;
+    /// let (eth0, _) = k.add_veth((a, "eth0"), (b, "eth0"))?;
+    /// k.add_address(eth0, "10.0.0.2/24".parse()?, None)?;
+    /// k.exec_route(a, "default via 10.0.0.1")?;
+    /// assert!(k.exec_route(a, "192.0.2.0/24 via 172.16.0.1").is_err(), "that gateway is not on a link");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn exec_route(&mut self, ns: NsId, words: &str) -> Result<(), ConfigError> {
+        let spec = parse_route(words).map_err(route_error)?;
+        self.add_route_spec(ns, &spec, AddMode::Add)
     }
 
     /// Deletes the first route that matches.

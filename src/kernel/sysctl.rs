@@ -3,7 +3,10 @@
 //! Values are kept as small arrays that exist only where something was changed: an untouched namespace costs nothing.
 //! Defaults: Documentation/networking/ip-sysctl.rst and nf_conntrack-sysctl.rst, Linux 6.18.
 
-use crate::base::{MS, SEC, Time};
+use crate::{
+    base::{MS, SEC, Time},
+    netfilter::Tunables,
+};
 use std::fmt;
 
 macro_rules! knobs {
@@ -42,6 +45,9 @@ macro_rules! knobs {
         const $count: usize = $name::ALL.len();
     };
 }
+
+/// Where conntrack's settings live.
+const CONNTRACK: &str = "net.netfilter.";
 
 const BIG: i32 = i32::MAX;
 
@@ -94,42 +100,6 @@ knobs! {
         TcpSynRetries = "net.ipv4.tcp_syn_retries", 6, 1, 127;
         /// Whether replies to packets with a mark carry it too.
         FwmarkReflect = "net.ipv4.fwmark_reflect", 0, 0, 1;
-        /// Largest number of connections tracked.
-        ConntrackMax = "net.netfilter.nf_conntrack_max", 262_144, 0, BIG;
-        /// Seconds.
-        CtGenericTimeout = "net.netfilter.nf_conntrack_generic_timeout", 600, 1, BIG;
-        /// Seconds.
-        CtIcmpTimeout = "net.netfilter.nf_conntrack_icmp_timeout", 30, 1, BIG;
-        /// Seconds.
-        CtUdpTimeout = "net.netfilter.nf_conntrack_udp_timeout", 30, 1, BIG;
-        /// Seconds.
-        CtUdpTimeoutStream = "net.netfilter.nf_conntrack_udp_timeout_stream", 120, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutSynSent = "net.netfilter.nf_conntrack_tcp_timeout_syn_sent", 120, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutSynRecv = "net.netfilter.nf_conntrack_tcp_timeout_syn_recv", 60, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutEstablished = "net.netfilter.nf_conntrack_tcp_timeout_established", 432_000, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutFinWait = "net.netfilter.nf_conntrack_tcp_timeout_fin_wait", 120, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutCloseWait = "net.netfilter.nf_conntrack_tcp_timeout_close_wait", 60, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutLastAck = "net.netfilter.nf_conntrack_tcp_timeout_last_ack", 30, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutTimeWait = "net.netfilter.nf_conntrack_tcp_timeout_time_wait", 120, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutClose = "net.netfilter.nf_conntrack_tcp_timeout_close", 10, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutMaxRetrans = "net.netfilter.nf_conntrack_tcp_timeout_max_retrans", 300, 1, BIG;
-        /// Seconds.
-        CtTcpTimeoutUnacknowledged = "net.netfilter.nf_conntrack_tcp_timeout_unacknowledged", 300, 1, BIG;
-        /// Whether connections seen mid-stream are picked up.
-        CtTcpLoose = "net.netfilter.nf_conntrack_tcp_loose", 1, 0, 1;
-        /// Whether out-of-window segments are tolerated.
-        CtTcpBeLiberal = "net.netfilter.nf_conntrack_tcp_be_liberal", 0, 0, 1;
-        /// Whether packets and bytes are counted per connection.
-        CtAcct = "net.netfilter.nf_conntrack_acct", 0, 0, 1;
     }
 }
 
@@ -315,6 +285,8 @@ impl Confs {
 pub enum Key {
     /// Knobs of the namespace: one per value the key takes.
     Namespace(Vec<Knob>),
+    /// A conntrack setting, by its name below `net.netfilter`.
+    Conntrack(&'static str),
     /// A knob of `all`, of `default` or of the named device.
     Device(Conf, Box<str>),
 }
@@ -355,6 +327,10 @@ pub fn parse_key(key: &str) -> Result<Key, SysctlError> {
     if !whole.is_empty() {
         return Ok(Key::Namespace(whole));
     }
+    let conntrack = key.strip_prefix(CONNTRACK).and_then(|k| Tunables::NAMES.iter().find(|n| **n == k));
+    if let Some(name) = conntrack {
+        return Ok(Key::Conntrack(name));
+    }
     for conf in Conf::ALL {
         let (head, tail) = conf.key().split_once('*').expect("device knobs have a star");
         if let Some(dev) = key.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)) {
@@ -372,7 +348,10 @@ pub fn keys() -> impl Iterator<Item = String> {
         Some(_) => None,
         None => Some(k.key().to_string()),
     });
-    let mut all: Vec<String> = whole.chain(Conf::ALL.iter().map(|c| c.key().to_string())).collect();
+    let mut all: Vec<String> = whole
+        .chain(Conf::ALL.iter().map(|c| c.key().to_string()))
+        .chain(Tunables::NAMES.iter().map(|n| format!("{CONNTRACK}{n}")))
+        .collect();
     all.dedup();
     all.into_iter()
 }

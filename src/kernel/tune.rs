@@ -5,8 +5,9 @@ use super::{
     sysctl::{Conf, Confs, Key, Knob, SysctlError, parse_key, parse_value},
 };
 use crate::{
-    base::{DevId, NsId},
-    netfilter::Netfilter,
+    base::NsId,
+    netfilter::{HookOut, Netfilter, Tunables},
+    trace::Event,
 };
 
 impl Kernel {
@@ -25,6 +26,11 @@ impl Kernel {
     /// ```
     pub fn set_sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), SysctlError> {
         match parse_key(key)? {
+            Key::Conntrack(name) => {
+                let v = parse_value(value, (0, i32::MAX))?;
+                let known = self.netfilter_mut(ns).tunables_mut().set(name, v as u32);
+                debug_assert!(known, "parse_key knows the names");
+            }
             Key::Namespace(knobs) => {
                 let words: Vec<&str> = value.split_whitespace().collect();
                 // `tcp_rmem` and `tcp_wmem` take three numbers, of which the default is the second.
@@ -41,7 +47,6 @@ impl Kernel {
                     if k == Knob::IpForward {
                         self.forwarding_changed(ns, v);
                     }
-                    self.conntrack_tuned(ns);
                 }
             }
             Key::Device(conf, dev) => {
@@ -72,6 +77,13 @@ impl Kernel {
     /// If there is no such key or device.
     pub fn sysctl(&self, ns: NsId, key: &str) -> Result<String, SysctlError> {
         match parse_key(key)? {
+            Key::Conntrack(name) => {
+                let value = match &self.ns(ns).netfilter {
+                    Some(nf) => nf.tunables().get(name),
+                    None => Tunables::default().get(name),
+                };
+                Ok(value.expect("parse_key knows the names").to_string())
+            }
             Key::Namespace(knobs) => {
                 let values: Vec<String> = knobs.iter().map(|k| self.ns(ns).knobs.get(*k).to_string()).collect();
                 Ok(values.join("\t"))
@@ -110,19 +122,21 @@ impl Kernel {
 
     /// The namespace's netfilter, made on first use.
     pub fn netfilter_mut(&mut self, ns: NsId) -> &mut Netfilter {
-        if self.ns(ns).netfilter.is_none() {
-            let nf = Netfilter::new(self.core.seed, self.ns_name(ns));
-            self.ns_mut(ns).netfilter = Some(Box::new(nf));
-            self.conntrack_tuned(ns);
-        }
-        self.ns_mut(ns).netfilter.as_mut().expect("made above")
+        let (seed, name) = (self.core.seed, self.core.tracer.names.ns(ns));
+        self.nss[ns.index()].netfilter.get_or_insert_with(|| Box::new(Netfilter::new(seed, name)))
     }
 
-    /// The uplink went down: what was masqueraded to its address is forgotten (masq_device_event).
-    pub(crate) fn masquerade_flush(&mut self, dev: DevId) {
-        let (ns, now) = (self.dev(dev).ns, self.core.now);
+    /// Changes conntrack entries from outside, and tells the trace which ones went.
+    pub(crate) fn change_netfilter(&mut self, ns: NsId, change: impl FnOnce(&mut Netfilter, &mut HookOut) -> usize) {
+        let mut out = std::mem::take(&mut self.scratch.hook);
+        out.changes.clear();
         if let Some(nf) = self.ns_mut(ns).netfilter.as_mut() {
-            nf.device_down(now, dev);
+            change(nf, &mut out);
         }
+        for c in &out.changes {
+            let event = Event::Conntrack { change: c.change, original: c.original, reply: c.reply };
+            self.core.emit(ns, None, None, event);
+        }
+        self.scratch.hook = out;
     }
 }

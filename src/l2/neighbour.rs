@@ -26,11 +26,13 @@ impl Kernel {
             // NOARP devices send to nobody in particular (arp_constructor: dev->broadcast is the fallback).
             return self.send_to_station(dev, frame, Mac::BROADCAST, None, ethertype);
         }
-        self.core.emit(ns, Some(dev), Some(frame.id()), Event::AwaitNeighbour { addr: next_hop });
         let mut actions = std::mem::take(&mut self.scratch.neigh);
         let params = self.devs[dev.index()].conf.neighbour();
-        let n = &mut self.nss[ns.index()];
-        n.neigh.output(now, dev, next_hop, frame, &params, &mut n.rng, &mut actions);
+        let id = frame.id();
+        self.nss[ns.index()].neigh.output(now, dev, next_hop, frame, &params, &mut actions);
+        if !actions.iter().any(|a| matches!(a, Action::Transmit { frame, .. } if frame.id() == id)) {
+            self.core.emit(ns, Some(dev), Some(id), Event::AwaitNeighbour { addr: next_hop });
+        }
         self.neighbour_actions(ns, actions);
         Ok(())
     }
@@ -105,7 +107,7 @@ impl Kernel {
         let params = self.dev(dev).conf.neighbour();
         let mut actions = std::mem::take(&mut self.scratch.neigh);
         let n = &mut self.nss[ns.index()];
-        n.neigh.probe(now, dev, addr, &params, &mut n.rng, &mut actions);
+        n.neigh.probe(now, dev, addr, &params, &mut actions);
         self.neighbour_actions(ns, actions);
     }
 

@@ -125,10 +125,11 @@ impl Kernel {
             Box::new(Rng::keyed(core.seed, &["qdisc", names.ns(ns), names.dev(dev)]))
         });
         let before = d.qdisc.next_at();
-        let now = core.now;
-        let id = frame.id();
-        let (pool, mut next_id) = core.pool_and_ids(ns);
-        d.qdisc.enqueue(now, frame, rng, pool, &mut next_id, &mut out);
+        let (now, id) = (core.now, frame.id());
+        {
+            let (pool, mut next_id) = core.pool_and_ids(ns);
+            d.qdisc.enqueue(now, frame, rng, pool, &mut next_id, &mut out);
+        }
         let after = d.qdisc.next_at();
         if let Some(at) = after.filter(|_| after != before) {
             core.schedule(at, dev, Work::Dequeue(dev));
