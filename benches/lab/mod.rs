@@ -57,7 +57,13 @@ pub fn path() -> Path {
     w.netfilter_mut(router).add_nat(masquerade).expect("masquerading happens in postrouting");
     let router_mac = w.dev(r).mac;
     // Both sides know their neighbours, so that the benchmark measures forwarding and not ARP.
-    for (dev, addr, of) in [(wan, "203.0.113.2", s), (wan, "203.0.113.9", s), (c, "10.0.0.1", r), (r, "10.0.0.2", c), (s, "203.0.113.1", wan)] {
+    for (dev, addr, of) in [
+        (wan, "203.0.113.2", s),
+        (wan, "203.0.113.9", s),
+        (c, "10.0.0.1", r),
+        (r, "10.0.0.2", c),
+        (s, "203.0.113.1", wan),
+    ] {
         let entry = SetEntry { dev, addr: ip(addr), mac: Some(w.dev(of).mac), state: NeighState::Permanent };
         w.set_neighbour(&entry, SetMode::Replace).expect("a neighbour");
     }

@@ -22,7 +22,9 @@ impl Kernel {
         } else {
             (ip, frame)
         };
-        let Some((frame, _)) = self.run_hook(ns, HookPoint::Input, Some(dev), None, None, &mut ip, frame) else { return };
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Input, Some(dev), None, None, &mut ip, frame) else {
+            return;
+        };
         let to_one = kind == RouteType::Local;
         let n = self.ns_mut(ns);
         n.mib.inc(Mib::IpInDelivers);

@@ -3,11 +3,7 @@
 use super::InputRoute;
 use crate::{
     base::{DevId, NsId},
-    kernel::{
-        Kernel,
-        mib::Mib,
-        sysctl::Knob,
-    },
+    kernel::{Kernel, mib::Mib, sysctl::Knob},
     trace::{DropReason, Event, HookPoint, RouteUse},
     wire::{
         Frame, IpHeader,
@@ -50,7 +46,8 @@ impl Kernel {
             self.icmp_redirect(ns, dev, &ip, &frame, way.next_hop);
         }
         self.core.emit(ns, Some(dev), Some(frame.id()), Event::Forwarded { ttl: ip.ttl, out: way.out });
-        let Some((frame, _)) = self.run_hook(ns, HookPoint::Forward, Some(dev), Some(way.out), None, &mut ip, frame) else {
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Forward, Some(dev), Some(way.out), None, &mut ip, frame)
+        else {
             return;
         };
         // Nobody waits for the result: a forwarded packet's fate is in the trace.

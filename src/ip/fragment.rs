@@ -2,12 +2,7 @@
 
 use crate::{
     base::{DevId, Errno, NsId},
-    kernel::{
-        Kernel, Work,
-        mib::Mib,
-        reassembly::Outcome,
-        sysctl::Knob,
-    },
+    kernel::{Kernel, Work, mib::Mib, reassembly::Outcome, sysctl::Knob},
     trace::{Delivery, DropReason, Origin},
     wire::{Frame, IpHeader, checksum, icmp, put16},
 };
@@ -186,4 +181,3 @@ fn join_v6(b: &mut [u8], first: &IpHeader, kept: usize, payload: usize) {
     }
     b[field] = first.proto;
 }
-

@@ -84,7 +84,8 @@ impl Kernel {
             return false;
         }
         let limited = ip.dst == IpAddr::V4(Ipv4Addr::BROADCAST);
-        let to_many = limited || ip.dst.is_multicast() || self.ns(ns).fib.local_kind(ip.dst) == Some(RouteType::Broadcast);
+        let to_many =
+            limited || ip.dst.is_multicast() || self.ns(ns).fib.local_kind(ip.dst) == Some(RouteType::Broadcast);
         if to_many {
             return false;
         }
@@ -280,9 +281,12 @@ impl Kernel {
             return;
         }
         let now = self.core.now;
-        if self.ns(ns).neigh.get(now, dev, gateway).is_some_and(|n| {
-            n.mac.is_some() && !matches!(n.state, NeighState::Incomplete | NeighState::Failed)
-        }) {
+        if self
+            .ns(ns)
+            .neigh
+            .get(now, dev, gateway)
+            .is_some_and(|n| n.mac.is_some() && !matches!(n.state, NeighState::Incomplete | NeighState::Failed))
+        {
             let expires = now + 300 * SEC;
             self.ns_mut(ns).exceptions.get_or_insert_default().set_gateway(now, dst, gateway, expires);
         } else {

@@ -34,7 +34,9 @@ impl Kernel {
 
     fn ip_prerouting(&mut self, ns: NsId, dev: DevId, mut ip: IpHeader, frame: Frame) {
         let before = ip.dst;
-        let Some((frame, _)) = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, None, &mut ip, frame) else { return };
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, None, &mut ip, frame) else {
+            return;
+        };
         self.ip_input_routed(ns, dev, ip, frame, before != ip.dst);
     }
 

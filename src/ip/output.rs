@@ -80,7 +80,9 @@ impl Kernel {
         frame: Frame,
     ) -> Result<(), Errno> {
         self.ns_mut(ns).mib.inc(Mib::IpOutTransmits);
-        let Some((frame, _)) = self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), Some(next_hop), &mut ip, frame) else {
+        let Some((frame, _)) =
+            self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), Some(next_hop), &mut ip, frame)
+        else {
             return Err(Errno::EPERM);
         };
         let frag_max = frame.meta().frag_max as usize;

@@ -118,7 +118,11 @@ impl Kernel {
         let mut dst = req.dst;
         if dst.is_unspecified() {
             // "Any" as a destination means this host.
-            dst = req.src.unwrap_or(if v4 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { IpAddr::V6(std::net::Ipv6Addr::LOCALHOST) });
+            dst = req.src.unwrap_or(if v4 {
+                IpAddr::V4(Ipv4Addr::LOCALHOST)
+            } else {
+                IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)
+            });
         }
         let limited = dst == IpAddr::V4(Ipv4Addr::BROADCAST);
         if let Some(oif) = req.oif.filter(|_| limited || dst.is_multicast()) {
@@ -194,9 +198,7 @@ impl Kernel {
     /// contains it, else the device's first, else the first of another device.
     pub(crate) fn select_source(&self, dev: DevId, towards: IpAddr) -> Option<IpAddr> {
         let v4 = towards.is_ipv4();
-        let primary = |d: DevId| {
-            self.dev(d).addrs.iter().filter(move |a| a.prefix.is_ipv4() == v4 && !a.secondary)
-        };
+        let primary = |d: DevId| self.dev(d).addrs.iter().filter(move |a| a.prefix.is_ipv4() == v4 && !a.secondary);
         let global = |a: IpAddr| !a.is_loopback();
         let near = primary(dev).find(|a| a.subnet().contains(towards)).or_else(|| primary(dev).next());
         if let Some(a) = near {
@@ -341,8 +343,7 @@ impl Kernel {
         if !self.ns(ns).fib.has_multipath() {
             return 0;
         }
-        let l4 = self.ns(ns).knobs.get(Knob::MultipathHashPolicy) == 1
-            && matches!(protocol, proto::TCP | proto::UDP);
+        let l4 = self.ns(ns).knobs.get(Knob::MultipathHashPolicy) == 1 && matches!(protocol, proto::TCP | proto::UDP);
         let half = |a: IpAddr| match a {
             IpAddr::V4(a) => u32::from(a) as u64,
             IpAddr::V6(a) => (u128::from(a) ^ (u128::from(a) >> 64)) as u64,

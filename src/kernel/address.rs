@@ -36,9 +36,7 @@ impl Kernel {
         let mut new = IfAddr { prefix, peer, secondary: false };
         // A second address of one subnet with the same mask is secondary (inet_insert_ifa).
         new.secondary = addr.is_ipv4()
-            && d.addrs.iter().any(|a| {
-                !a.secondary && a.prefix.len() == prefix.len() && a.subnet() == new.subnet()
-            });
+            && d.addrs.iter().any(|a| !a.secondary && a.prefix.len() == prefix.len() && a.subnet() == new.subnet());
         self.dev_mut(dev).addrs.push(new);
         self.add_address_routes(dev, new);
         if self.conf_or(dev, Conf::ArpNotify)
@@ -85,9 +83,9 @@ impl Kernel {
         }
         let ns = self.dev(dev).ns;
         if self.dev(dev).addrs.iter().all(|a| a.prefix.is_ipv4() != gone.prefix.is_ipv4()) {
-            self.ns_mut(ns).fib.remove(|r| {
-                r.dst.is_ipv4() == gone.prefix.is_ipv4() && r.hops().iter().any(|h| h.dev == Some(dev))
-            });
+            self.ns_mut(ns)
+                .fib
+                .remove(|r| r.dst.is_ipv4() == gone.prefix.is_ipv4() && r.hops().iter().any(|h| h.dev == Some(dev)));
         }
         self.change_netfilter(ns, |nf, out| nf.addr_removed(dev, gone.prefix.addr(), out));
         self.routes_changed(ns);
@@ -136,7 +134,8 @@ impl Kernel {
         let ns = self.dev(dev).ns;
         let addr = a.prefix.addr();
         let elsewhere = self.owns_address(ns, addr);
-        let subnet_left = self.dev(dev).addrs.iter().any(|x| x.subnet() == a.subnet() && x.prefix.len() == a.prefix.len());
+        let subnet_left =
+            self.dev(dev).addrs.iter().any(|x| x.subnet() == a.subnet() && x.prefix.len() == a.prefix.len());
         let broadcast = a.broadcast().map(|b| Prefix::host(b.into()));
         let broadcast_left = self.dev(dev).addrs.iter().any(|x| x.broadcast() == a.broadcast());
         let fib = &mut self.ns_mut(ns).fib;

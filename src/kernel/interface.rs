@@ -130,11 +130,16 @@ impl Kernel {
     fn check_dev_name(&self, ns: NsId, name: &str) -> Result<(), ConfigError> {
         let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
         if name.is_empty() || name.len() > MAX_DEV_NAME || name.contains(odd) || name == "." || name == ".." {
-            let message = format!("`{name}` cannot be the name of a device (1 to {MAX_DEV_NAME} characters, no `/`, `:` or spaces)");
+            let message = format!(
+                "`{name}` cannot be the name of a device (1 to {MAX_DEV_NAME} characters, no `/`, `:` or spaces)"
+            );
             return Err(ConfigError::new(Errno::EINVAL, message));
         }
         if self.find_dev(ns, name).is_some() {
-            return Err(ConfigError::new(Errno::EEXIST, format!("namespace `{}` has a device `{name}` already", self.ns_name(ns))));
+            return Err(ConfigError::new(
+                Errno::EEXIST,
+                format!("namespace `{}` has a device `{name}` already", self.ns_name(ns)),
+            ));
         }
         if self.devs.len() >= MAX_DEVICES {
             return Err(ConfigError::new(Errno::ENOBUFS, format!("a world holds at most {MAX_DEVICES} devices")));
@@ -142,14 +147,7 @@ impl Kernel {
         Ok(())
     }
 
-    fn new_device(
-        &mut self,
-        ns: NsId,
-        name: &str,
-        mac: Mac,
-        mtu: u32,
-        kind: DeviceKind,
-    ) -> Result<DevId, ConfigError> {
+    fn new_device(&mut self, ns: NsId, name: &str, mac: Mac, mtu: u32, kind: DeviceKind) -> Result<DevId, ConfigError> {
         self.check_dev_name(ns, name)?;
         let dev = self.core.add_dev(ns, name);
         let mut device = Device::new(ns, mac, mtu, kind);
@@ -171,7 +169,10 @@ impl Kernel {
             return Err(ConfigError::new(Errno::EINVAL, message));
         }
         if p.master.is_some() {
-            return Err(ConfigError::new(Errno::EBUSY, format!("`{}` is a port of a bridge already", self.dev_name(port))));
+            return Err(ConfigError::new(
+                Errno::EBUSY,
+                format!("`{}` is a port of a bridge already", self.dev_name(port)),
+            ));
         }
         let config = PortConfig { up: p.is_running(), mtu: p.mtu, ..PortConfig::new(port, p.mac) };
         let (now, mtu) = (self.core.now, p.mtu);

@@ -3,10 +3,10 @@
 
 mod address;
 mod core;
-pub mod exceptions;
-pub mod icmp_limit;
 mod device;
 mod error;
+pub mod exceptions;
+pub mod icmp_limit;
 mod interface;
 pub mod mib;
 mod namespace;
@@ -49,7 +49,15 @@ pub(crate) struct Scratch {
 impl Kernel {
     /// An empty world at time zero.
     pub fn new(seed: u64) -> Kernel {
-        Kernel { core: Core::new(seed), devs: Vec::new(), nss: Vec::new(), externals: Vec::new(), index: Map::default(), dev_index: Map::default(), scratch: Scratch::default() }
+        Kernel {
+            core: Core::new(seed),
+            devs: Vec::new(),
+            nss: Vec::new(),
+            externals: Vec::new(),
+            index: Map::default(),
+            dev_index: Map::default(),
+            scratch: Scratch::default(),
+        }
     }
 
     /// A device.

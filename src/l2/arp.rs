@@ -103,7 +103,11 @@ impl Kernel {
         if !(by_entry || by_device || pvlan) || (by_entry && input.out == dev) {
             return Answer::No;
         }
-        if by_device && !by_entry && self.dev(dev).conf.get(Conf::ProxyDelay) == 0 { Answer::Now } else { Answer::Later }
+        if by_device && !by_entry && self.dev(dev).conf.get(Conf::ProxyDelay) == 0 {
+            Answer::Now
+        } else {
+            Answer::Later
+        }
     }
 
     /// `arp_ignore` (arp_ignore() in net/ipv4/arp.c).

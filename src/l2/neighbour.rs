@@ -77,7 +77,14 @@ impl Kernel {
 
     /// Asks for the MAC of `target`. The sender address is the source of the packet that waits (arp_solicit with
     /// arp_announce 0), or the address the device would choose.
-    fn solicit(&mut self, dev: DevId, target: IpAddr, unicast: Option<Mac>, owner: Option<NsId>, source: Option<IpAddr>) {
+    fn solicit(
+        &mut self,
+        dev: DevId,
+        target: IpAddr,
+        unicast: Option<Mac>,
+        owner: Option<NsId>,
+        source: Option<IpAddr>,
+    ) {
         let ns = self.dev(dev).ns;
         match target {
             IpAddr::V4(target) => {
@@ -85,7 +92,9 @@ impl Kernel {
                 let own = source.filter(|a| self.is_local(ns, *a));
                 let usable = own.filter(|a| match announce {
                     0 => true,
-                    1 => self.dev(dev).addrs.iter().any(|x| x.subnet().contains(target.into()) && x.prefix.addr() == *a),
+                    1 => {
+                        self.dev(dev).addrs.iter().any(|x| x.subnet().contains(target.into()) && x.prefix.addr() == *a)
+                    }
                     _ => false,
                 });
                 let source = usable.or_else(|| self.select_source(dev, IpAddr::V4(target)));
