@@ -11,6 +11,7 @@ mod l2;
 pub mod link;
 pub mod neigh;
 pub mod netfilter;
+pub mod procfs;
 pub mod report;
 pub mod route;
 pub mod scenario;

@@ -54,6 +54,7 @@ impl Kernel {
             conf_default: Confs::default(),
             mib: Counters::default(),
             proc_view: ProcView::default(),
+            born: self.core.now,
             rng: Rng::keyed(self.core.seed, &["namespace", name]),
             ip_id: 0,
         });

@@ -8,7 +8,7 @@ use super::{
     sysctl::{Confs, Knobs},
 };
 use crate::{
-    base::{DevId, Rng},
+    base::{DevId, Rng, Time},
     neigh::NeighTable,
     netfilter::Netfilter,
     route::Fib,
@@ -54,6 +54,8 @@ pub struct Namespace {
     pub mib: Counters,
     /// Which parts of `/proc` it sees as its own.
     pub proc_view: ProcView,
+    /// When it was made: its uptime counts from here, if it has a view of its own.
+    pub born: Time,
     /// The stream its neighbour table and its sockets draw from.
     pub rng: Rng,
     /// Start of the IPv4 identification counter.
