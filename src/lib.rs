@@ -17,5 +17,6 @@ pub mod route;
 pub mod scenario;
 pub mod sim;
 pub mod socket;
+pub mod sys;
 pub mod trace;
 pub mod wire;

@@ -224,8 +224,7 @@ impl Kernel {
             return self.core.drop(ns, Some(dev), frame, DropReason::HdrTrunc);
         };
         let mtu = if kind == icmp::UNREACHABLE && code == unreach::FRAG_NEEDED { be16(message, 6) as u32 } else { 0 };
-        let tuple = ports::tuple(&inner, &quoted[inner.header_len..]);
-        let matched = self.socket_error(ns, dev, ip.src, &inner, tuple, kind, code, mtu, quoted);
+        let matched = self.socket_error(ns, dev, ip.src, &inner, kind, code, mtu, quoted);
         if mtu > 0 && matched {
             self.learn_pmtu(ns, inner.dst, mtu);
         }

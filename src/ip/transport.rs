@@ -1,36 +1,324 @@
-//! Between the way of a packet and the sockets: replaced as soon as the real glue lands.
+//! Between the way of a packet and the sockets (net/ipv4/udp.c, tcp_ipv4.c, raw.c, ping.c at their edges).
+
+use super::{OutRequest, RouteOut};
 use crate::{
-    base::*,
-    kernel::Kernel,
-    wire::{Frame, IpHeader},
+    base::{DevId, NsId, SockId, Tuple, proto},
+    kernel::{Kernel, Work, mib::Mib, sysctl::Knob},
+    socket::{
+        DatagramOutcome, IcmpError,
+        tcp::{Path, SegmentOutcome, Target, TcpConfig},
+    },
+    trace::{Delivery, DropReason, Event, Origin},
+    wire::{
+        Frame, IpHeader, PacketType, checksum,
+        icmp::{self, unreach},
+        ip::IpFields,
+        tcp::{HEADER, RST, Segment},
+    },
 };
 use std::net::IpAddr;
+
 impl Kernel {
-    pub(crate) fn udp_input(&mut self, _ns: NsId, _dev: DevId, _ip: IpHeader, _frame: Frame, _to_one: bool) {}
-    pub(crate) fn tcp_input(&mut self, _ns: NsId, _dev: DevId, _ip: IpHeader, _frame: Frame) {}
-    pub(crate) fn raw_input(&mut self, _ns: NsId, _dev: DevId, _ip: &IpHeader, _frame: &Frame) -> bool {
-        false
+    /// A UDP datagram for this namespace (`__udp4_lib_rcv`). `to_one` is false for broadcasts and groups.
+    pub(crate) fn udp_input(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame, to_one: bool) {
+        let verify = untrusted(&frame);
+        let n = &mut self.nss[ns.index()];
+        let l4 = ip.payload(frame.data());
+        let outcome = match &mut n.sockets {
+            Some(s) => s.udp_input(&ip, l4, Some(dev), !to_one, verify),
+            None => DatagramOutcome::NoSocket,
+        };
+        match outcome {
+            DatagramOutcome::Delivered(_) => {
+                self.sockets_changed(ns);
+                self.core.deliver(ns, Some(dev), frame, Delivery::Socket);
+            }
+            DatagramOutcome::NoSocket if to_one => {
+                n.mib.inc(Mib::UdpNoPorts);
+                let (kind, code) = port_unreachable(&ip);
+                self.icmp_error(ns, Some(dev), &ip, &frame, kind, code, 0);
+                self.core.drop(ns, Some(dev), frame, DropReason::NoSocket);
+            }
+            DatagramOutcome::NoSocket => {
+                n.mib.inc(Mib::UdpIgnoredMulti);
+                self.core.drop(ns, Some(dev), frame, DropReason::NoSocket);
+            }
+            DatagramOutcome::Dropped(reason) => {
+                n.mib.inc(Mib::UdpInErrors);
+                match reason {
+                    DropReason::UdpCsum => n.mib.inc(Mib::UdpInCsumErrors),
+                    DropReason::SocketRcvBuff => n.mib.inc(Mib::UdpRcvbufErrors),
+                    _ => {}
+                }
+                self.core.drop(ns, Some(dev), frame, reason);
+            }
+        }
     }
-    pub(crate) fn ping_input(&mut self, _ns: NsId, _dev: DevId, _ip: IpHeader, _frame: Frame) {}
+
+    /// A TCP segment for this namespace (`tcp_v4_rcv`).
+    pub(crate) fn tcp_input(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame) {
+        let l4 = ip.payload(frame.data());
+        let mib = &mut self.nss[ns.index()].mib;
+        mib.inc(Mib::TcpInSegs);
+        let Some(segment) = Segment::parse(l4) else {
+            mib.inc(Mib::TcpInErrs);
+            return self.core.drop(ns, Some(dev), frame, DropReason::HdrTrunc);
+        };
+        if untrusted(&frame) && checksum::upper(ip.src, ip.dst, proto::TCP, l4) != 0 {
+            mib.inc(Mib::TcpInErrs);
+            mib.inc(Mib::TcpInCsumErrors);
+            return self.core.drop(ns, Some(dev), frame, DropReason::TcpCsum);
+        }
+        let target = self.ns(ns).sockets.as_ref().and_then(|s| s.tcp_target(&ip, &segment, Some(dev)));
+        let outcome = match target {
+            None => SegmentOutcome::NoSocket,
+            Some(target) => self.tcp_segment(ns, dev, target, &ip, segment, &frame),
+        };
+        match outcome {
+            SegmentOutcome::Delivered => self.core.deliver(ns, Some(dev), frame, Delivery::Socket),
+            SegmentOutcome::NoSocket => {
+                self.tcp_reset(ns, &ip, &frame);
+                self.core.drop(ns, Some(dev), frame, DropReason::NoSocket);
+            }
+            SegmentOutcome::Dropped(reason) => self.core.drop(ns, Some(dev), frame, reason),
+        }
+    }
+
+    fn tcp_segment(
+        &mut self,
+        ns: NsId,
+        dev: DevId,
+        target: Target,
+        ip: &IpHeader,
+        segment: Segment,
+        frame: &Frame,
+    ) -> SegmentOutcome {
+        let back = Tuple { src: ip.dst, dst: ip.src, sport: segment.dport, dport: segment.sport, proto: proto::TCP };
+        let config = self.tcp_config(ns, ip.is_ipv4());
+        let Some(sockets) = self.nss[ns.index()].sockets.as_deref_mut() else { return SegmentOutcome::NoSocket };
+        if let Target::Listener(_) = target {
+            sockets.tcp.config = config;
+        }
+        let Some(opts) = sockets.get(target.slot()).map(|s| s.options()) else { return SegmentOutcome::NoSocket };
+        let request = request(&back, opts.device, opts.mark, opts.tos);
+        let route = self.route_output(ns, &request).ok();
+        let parent = Some(frame.id());
+        let now = self.core.now;
+        let Kernel { core, nss, .. } = self;
+        let sockets = nss[ns.index()].sockets.as_deref_mut().expect("the socket was just found");
+        let mut maker = |len: usize| core.new_frame(ns, len, Origin::Socket, parent);
+        let path = route.as_ref().map(path_of);
+        let outcome = sockets.tcp_segment(target, now, ip, segment, frame.data(), Some(dev), path, &mut maker);
+        self.tcp_drain(ns, route.map(|r| (back, r)));
+        outcome
+    }
+
+    /// Answers a segment with a reset in the name of its destination (`tcp_v4_send_reset`, `nf_send_reset`); resets are
+    /// not answered.
+    pub(crate) fn tcp_reset(&mut self, ns: NsId, ip: &IpHeader, frame: &Frame) {
+        let Some(segment) = Segment::parse(ip.payload(frame.data())) else { return };
+        if segment.flags & RST != 0 || ip.is_fragment() || frame.meta().packet_type != PacketType::Host {
+            return;
+        }
+        let back = Tuple { src: ip.dst, dst: ip.src, sport: segment.dport, dport: segment.sport, proto: proto::TCP };
+        let mark = if self.ns(ns).knobs.on(Knob::FwmarkReflect) { frame.meta().mark } else { 0 };
+        let Ok(route) = self.route_output(ns, &request(&back, None, mark, ip.tos)) else { return };
+        let ttl = self.tcp_config(ns, ip.is_ipv4()).default_ttl;
+        let fields = IpFields { src: ip.dst, dst: ip.src, proto: proto::TCP, ttl, tos: ip.tos, df: true, id: 0 };
+        let head = fields.header_len();
+        let mut reset = self.core.new_frame(ns, head + HEADER, Origin::Reset, Some(frame.id()));
+        reset.data_mut()[head..].copy_from_slice(&segment.reset(ip.dst, ip.src));
+        fields.write(reset.data_mut());
+        reset.meta_mut().mark = mark;
+        let mib = &mut self.ns_mut(ns).mib;
+        mib.inc(Mib::TcpOutRsts);
+        mib.inc(Mib::TcpOutSegs);
+        // Nobody waits for the result: the reset's fate is in the trace.
+        let _ = self.ip_output(ns, reset, &route);
+    }
+
+    /// Gives copies of a packet to raw sockets; true if any took one (`raw_local_deliver`).
+    pub(crate) fn raw_input(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: &Frame) -> bool {
+        let Some(sockets) = &mut self.nss[ns.index()].sockets else { return false };
+        let taken = sockets.raw_input(ip, frame.data(), Some(dev)) > 0;
+        if taken {
+            self.sockets_changed(ns);
+        }
+        taken
+    }
+
+    /// An echo reply: for the ping socket with its identifier, or for raw sockets, which have their copies already.
+    pub(crate) fn ping_input(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame) {
+        let sockets = self.nss[ns.index()].sockets.as_deref_mut();
+        let outcome = sockets.map_or(DatagramOutcome::NoSocket, |s| {
+            match s.ping_input(&ip, ip.payload(frame.data()), Some(dev)) {
+                DatagramOutcome::NoSocket if s.has_raw(ip.proto) => DatagramOutcome::Delivered(1),
+                outcome => outcome,
+            }
+        });
+        match outcome {
+            DatagramOutcome::Delivered(_) => {
+                self.sockets_changed(ns);
+                self.core.deliver(ns, Some(dev), frame, Delivery::Socket);
+            }
+            DatagramOutcome::NoSocket => self.core.drop(ns, Some(dev), frame, DropReason::NoSocket),
+            DatagramOutcome::Dropped(reason) => self.core.drop(ns, Some(dev), frame, reason),
+        }
+    }
+
+    /// An ICMP error about a packet of this namespace; true if a socket sent that packet. `quoted` starts at the quoted
+    /// IP header `inner`.
+    #[allow(clippy::too_many_arguments)] // the fields of the message
     pub(crate) fn socket_error(
         &mut self,
-        _ns: NsId,
-        _dev: DevId,
-        _offender: IpAddr,
-        _inner: &IpHeader,
-        _tuple: Tuple,
-        _kind: u8,
-        _code: u8,
-        _mtu: u32,
-        _quoted: &[u8],
+        ns: NsId,
+        dev: DevId,
+        offender: IpAddr,
+        inner: &IpHeader,
+        kind: u8,
+        code: u8,
+        mtu: u32,
+        quoted: &[u8],
     ) -> bool {
-        false
+        let Some(sockets) = self.nss[ns.index()].sockets.as_deref_mut() else { return false };
+        let l4 = quoted.get(inner.header_len..).unwrap_or_default();
+        let error = IcmpError { quoted: inner, l4, kind, code, mtu, offender, iif: Some(dev) };
+        let slot = sockets.find_quoted(inner, l4, Some(dev));
+        if let Some(slot) = slot {
+            sockets.icmp_error(slot, &error);
+        }
+        let raw = sockets.raw_error(&error);
+        self.sockets_changed(ns);
+        slot.is_some() || raw
     }
-    pub(crate) fn socket_matches(&self, _ns: NsId, _tuple: Tuple) -> bool {
-        false
+
+    /// Whether a socket of this namespace sends packets with this tuple.
+    pub(crate) fn socket_matches(&self, ns: NsId, tuple: Tuple) -> bool {
+        self.ns(ns).sockets.as_ref().is_some_and(|s| s.sends(&tuple))
     }
-    pub(crate) fn tcp_reset(&mut self, _ns: NsId, _ip: &IpHeader, _frame: &Frame) {}
-    pub(crate) fn socket_timer(&mut self, _id: SockId) {}
-    pub(crate) fn flush_sockets(&mut self) {}
-    pub(crate) fn close_sockets_of(&mut self, _ns: NsId, _a: AppId) {}
+
+    /// The wheel calls for a TCP socket.
+    pub(crate) fn socket_timer(&mut self, id: SockId) {
+        let now = self.core.now;
+        let Some(sockets) = self.nss[id.ns.index()].sockets.as_deref_mut() else { return };
+        if sockets.tcp_timer(id.slot, now) {
+            self.tcp_run(id);
+        } else {
+            self.tcp_drain(id.ns, None);
+        }
+    }
+
+    /// Runs the connections that apps or errors touched since the last event.
+    pub(crate) fn flush_sockets(&mut self) {
+        while let Some(ns) = self.dirty_sockets.pop() {
+            while let Some(slot) = self.nss[ns.index()].sockets.as_mut().and_then(|s| s.next_dirty()) {
+                self.tcp_run(SockId { ns, slot });
+            }
+        }
+    }
+
+    /// Runs one connection over the route its socket has now: routes may have changed since it last ran.
+    fn tcp_run(&mut self, id: SockId) {
+        let ns = id.ns;
+        let Some(sockets) = self.nss[ns.index()].sockets.as_deref() else { return };
+        let Some((tuple, opts)) = sockets.get(id.slot).and_then(|s| Some((s.tuple()?, s.options()))) else { return };
+        let request = request(&tuple, opts.device, opts.mark, opts.tos);
+        let route = self.route_output(ns, &request).ok();
+        let now = self.core.now;
+        let Kernel { core, nss, .. } = self;
+        let Some(sockets) = nss[ns.index()].sockets.as_deref_mut() else { return };
+        let mut maker = |len: usize| core.new_frame(ns, len, Origin::Socket, None);
+        sockets.tcp_run(id.slot, now, route.as_ref().map(path_of), &mut maker);
+        self.tcp_drain(ns, route.map(|r| (tuple, r)));
+    }
+
+    /// Carries away what connections produced: events, deadlines, counters, wake-ups, segments. `known` is a route the
+    /// caller has already looked up.
+    pub(crate) fn tcp_drain(&mut self, ns: NsId, known: Option<(Tuple, RouteOut)>) {
+        let Some(sockets) = self.nss[ns.index()].sockets.as_deref_mut() else { return };
+        let mut out = sockets.take_tcp_out();
+        for t in out.transitions.drain(..) {
+            self.core.emit(ns, None, None, Event::Tcp { tuple: t.tuple, state: t.state.name() });
+        }
+        let lo = self.ns(ns).lo;
+        for (id, at) in out.timers.drain(..) {
+            self.core.schedule(at, lo, Work::Socket(id));
+        }
+        if out.stats != Default::default() || !out.segments.is_empty() {
+            let mib = &mut self.ns_mut(ns).mib;
+            mib.add(Mib::TcpActiveOpens, out.stats.active_opens);
+            mib.add(Mib::TcpPassiveOpens, out.stats.passive_opens);
+            mib.add(Mib::TcpAttemptFails, out.stats.attempt_fails);
+            mib.add(Mib::TcpEstabResets, out.stats.estab_resets);
+            mib.add(Mib::TcpOutRsts, out.stats.out_resets);
+            mib.add(Mib::TcpOutSegs, out.segments.len() as u64);
+        }
+        self.sockets_changed(ns);
+        let mut known = known;
+        for s in out.segments.drain(..) {
+            let mut frame = s.frame;
+            frame.meta_mut().mark = s.mark;
+            let route = match known {
+                Some((tuple, route)) if tuple == s.tuple => Ok(route),
+                _ => self.route_output(ns, &request(&s.tuple, s.oif, s.mark, s.tos)),
+            };
+            match route {
+                Ok(route) => {
+                    known = Some((s.tuple, route));
+                    // TCP retransmits whatever happened to the segment; its fate is in the trace.
+                    let _ = self.ip_output(ns, frame, &route);
+                }
+                Err(_) => {
+                    self.ns_mut(ns).mib.inc(Mib::IpOutNoRoutes);
+                    self.core.drop(ns, None, frame, DropReason::IpOutNoRoutes);
+                }
+            }
+        }
+        if let Some(sockets) = self.nss[ns.index()].sockets.as_deref_mut() {
+            sockets.return_tcp_out(out);
+        }
+    }
+
+    /// Hands the wake-ups of a namespace to the loop, and notes whether connections wait to be run.
+    pub(crate) fn sockets_changed(&mut self, ns: NsId) {
+        let Some(sockets) = self.nss[ns.index()].sockets.as_deref_mut() else { return };
+        self.core.wakes.append(&mut sockets.wakes);
+        if sockets.has_dirty() && self.dirty_sockets.last() != Some(&ns) {
+            self.dirty_sockets.push(ns);
+        }
+    }
+
+    /// What TCP takes from the namespace's sysctls.
+    pub(crate) fn tcp_config(&self, ns: NsId, ipv4: bool) -> TcpConfig {
+        let knobs = &self.ns(ns).knobs;
+        TcpConfig {
+            rcvbuf: knobs.get(Knob::TcpRmem).max(0) as usize,
+            sndbuf: knobs.get(Knob::TcpWmem).max(0) as usize,
+            syn_retries: knobs.get(Knob::TcpSynRetries).max(0) as u32,
+            default_ttl: self.default_ttl(ns, ipv4),
+        }
+    }
+
+    /// The TTL or hop limit of packets whose sender does not choose one.
+    pub(crate) fn default_ttl(&self, ns: NsId, ipv4: bool) -> u8 {
+        if ipv4 { self.ns(ns).knobs.get(Knob::DefaultTtl).clamp(1, 255) as u8 } else { 64 }
+    }
+}
+
+/// Checksums of packets that never left the simulator's own hands are right by construction; those of damaged packets
+/// and of packets somebody else made have to be looked at.
+fn untrusted(frame: &Frame) -> bool {
+    frame.meta().corrupted || frame.meta().src_ns.is_none()
+}
+
+fn port_unreachable(ip: &IpHeader) -> (u8, u8) {
+    if ip.is_ipv4() { (icmp::UNREACHABLE, unreach::PORT) } else { (icmp::v6::UNREACHABLE, 4) }
+}
+
+fn path_of(r: &RouteOut) -> Path {
+    Path { dev: r.dev, mtu: r.mtu }
+}
+
+pub(crate) fn request(t: &Tuple, oif: Option<DevId>, mark: u32, tos: u8) -> OutRequest {
+    OutRequest { src: Some(t.src), dst: t.dst, oif, mark, tos, proto: t.proto, sport: t.sport, dport: t.dport }
 }

@@ -35,6 +35,8 @@ pub struct Kernel {
     index: Map<Box<str>, NsId>,
     dev_index: Map<(NsId, Box<str>), DevId>,
     pub(crate) scratch: Scratch,
+    /// Namespaces with TCP connections to run before the next event.
+    pub(crate) dirty_sockets: Vec<NsId>,
 }
 
 /// Buffers that would otherwise be allocated per packet. Whoever needs one takes it and puts it back.
@@ -57,6 +59,7 @@ impl Kernel {
             index: Map::default(),
             dev_index: Map::default(),
             scratch: Scratch::default(),
+            dirty_sockets: Vec::new(),
         }
     }
 

@@ -4,11 +4,8 @@ use super::{Family, SockKind, Socket, Sockets, any, canonical, tcp::Tcp};
 use crate::base::Errno;
 use std::net::{IpAddr, SocketAddr};
 
-/// First ephemeral port (`net.ipv4.ip_local_port_range`).
-pub const EPHEMERAL_FIRST: u16 = 32_768;
-/// Last ephemeral port.
-pub const EPHEMERAL_LAST: u16 = 60_999;
-const EPHEMERAL_COUNT: u64 = (EPHEMERAL_LAST - EPHEMERAL_FIRST) as u64 + 1;
+/// First and last ephemeral port (`net.ipv4.ip_local_port_range`).
+pub(super) const EPHEMERAL: (u16, u16) = (32_768, 60_999);
 
 /// Which addresses of one family a socket receives on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,9 +174,10 @@ impl Sockets {
             // inet_csk_find_open_port: odd ports first; even ones are left to connect().
             Some(SockKind::Tcp) => self.scan(1, |t, p| t.port_free(slot, addr, p)),
             _ => {
-                let start = self.rng.below(EPHEMERAL_COUNT);
-                (0..EPHEMERAL_COUNT)
-                    .map(|i| EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT) as u16)
+                let (first, count) = self.port_span();
+                let start = self.rng.below(count);
+                (0..count)
+                    .map(|i| first + ((start + i) % count) as u16)
                     .find(|p| self.port_free(slot, addr, *p))
                     .ok_or(Errno::EADDRINUSE)
             }
@@ -197,13 +195,20 @@ impl Sockets {
         .map_err(|_| Errno::EADDRNOTAVAIL)
     }
 
+    /// The first ephemeral port and how many there are.
+    fn port_span(&self) -> (u16, u64) {
+        let (first, last) = self.port_range;
+        (first, (last - first) as u64 + 1)
+    }
+
     /// The first port `ok` accepts: of the given parity from a random start on, then of the other parity.
-    fn scan(&mut self, parity: u16, ok: impl Fn(&Sockets, u16) -> bool) -> Result<u16, Errno> {
-        let half = EPHEMERAL_COUNT / 2;
-        let start = self.rng.below(half);
+    fn scan(&mut self, parity: u64, ok: impl Fn(&Sockets, u16) -> bool) -> Result<u16, Errno> {
+        let (first, count) = self.port_span();
+        let start = self.rng.below(count);
         for p in [parity, 1 - parity] {
-            for i in 0..half {
-                let port = EPHEMERAL_FIRST + 2 * ((start + i) % half) as u16 + p;
+            let fits = |i: &u64| (first as u64 + (start + i) % count) % 2 == p;
+            for i in (0..count).filter(fits) {
+                let port = first + ((start + i) % count) as u16;
                 if ok(self, port) {
                     return Ok(port);
                 }

@@ -58,6 +58,22 @@ impl Sockets {
         }
     }
 
+    /// Whether a socket sends packets with this tuple.
+    pub fn sends(&self, t: &Tuple) -> bool {
+        let a = Arrival::of(&t.inverse(), None);
+        let ports_off = Arrival { local: SocketAddr::new(t.src, 0), remote: SocketAddr::new(t.dst, 0), iif: None };
+        match t.proto {
+            proto::TCP if self.flow(a.local, a.remote).is_some() => true,
+            proto::UDP if self.find_datagram(proto::UDP, &a).is_some() => true,
+            proto::ICMP | proto::ICMPV6
+                if self.find_datagram(proto::ICMP, &Arrival { remote: ports_off.remote, ..a }).is_some() =>
+            {
+                true
+            }
+            p => !self.find_raw(p, &ports_off).is_empty(),
+        }
+    }
+
     /// Reports an error to `slot`, which [`Sockets::find_quoted`] named, and to raw sockets (see [`Sockets::raw_error`]).
     ///
     /// * UDP and ping: connected sockets get hard errors as `SO_ERROR`; with `IP_RECVERR` every error is queued and
@@ -91,14 +107,17 @@ impl Sockets {
     }
 
     /// Reports an error to the raw sockets that could have sent the quoted packet (`raw_icmp_error`).
-    pub fn raw_error(&mut self, e: &IcmpError<'_>) {
+    /// True if there is one.
+    pub fn raw_error(&mut self, e: &IcmpError<'_>) -> bool {
         if self.raws.is_empty() {
-            return;
+            return false;
         }
         let (local, remote) = (SocketAddr::new(e.quoted.src, 0), SocketAddr::new(e.quoted.dst, 0));
-        for slot in self.find_raw(e.quoted.proto, &Arrival { local, remote, iif: e.iif }) {
-            self.icmp_error(slot, e);
+        let raws = self.find_raw(e.quoted.proto, &Arrival { local, remote, iif: e.iif });
+        for slot in &raws {
+            self.icmp_error(*slot, e);
         }
+        !raws.is_empty()
     }
 
     /// Appends an ICMP error to the error queue (`ip_icmp_error`).

@@ -21,7 +21,7 @@ pub use options::{Options, PmtuDiscover, RCVBUF_DEFAULT, SockOpt, effective_rcvb
 pub use queue::{Datagram, ErrorOrigin, SocketError, truesize};
 pub use udp::DatagramOutcome;
 
-use crate::base::{AppId, Errno, Map, NsId, Rng, SockId, proto};
+use crate::base::{AppId, Errno, Map, NsId, Rng, SockId, Tuple, proto};
 use queue::Inbox;
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -135,6 +135,40 @@ impl Socket {
         self.peer
     }
 
+    /// Its IP protocol; an IPv6 socket that talks to a mapped address sends IPv4.
+    pub(crate) fn protocol(&self) -> u8 {
+        self.kind.protocol(self.family)
+    }
+
+    /// The local end as `getsockname` shows it.
+    pub(crate) fn shown_local(&self) -> SocketAddr {
+        shown(self.family, self.local)
+    }
+
+    /// The remote end as `getpeername` shows it; a closed connection has none.
+    pub(crate) fn shown_peer(&self) -> Option<SocketAddr> {
+        let over = self.tcp.conn().is_some_and(|c| c.state == tcp::TcpState::Closed);
+        self.peer.filter(|_| !over).map(|p| shown(self.family, p))
+    }
+
+    /// The tuple of what a connected TCP socket sends.
+    pub(crate) fn tuple(&self) -> Option<Tuple> {
+        self.peer.filter(|_| self.kind == SockKind::Tcp).map(|p| tcp::tuple(self.local, p))
+    }
+
+    /// Bytes sent but not acknowledged, if this is a connection.
+    pub(crate) fn unacked(&self) -> Option<usize> {
+        self.tcp.conn().map(|c| c.unacked())
+    }
+
+    /// `at` in the form the socket stores it.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` or, for IPv4 through an IPv6-only socket, `ENETUNREACH`.
+    pub(crate) fn fit(&self, at: SocketAddr) -> Result<SocketAddr, Errno> {
+        bind::fit(self, at)
+    }
+
     /// Whether the socket may receive packets of the family of `addr`.
     pub(crate) fn speaks(&self, addr: IpAddr) -> bool {
         match (self.family, addr) {
@@ -202,6 +236,7 @@ pub struct Sockets {
     rng: Rng,
     next_inode: u32,
     next_ping_id: u16,
+    port_range: (u16, u16),
     pub(crate) tcp: tcp::TcpShared,
     /// Apps to tell that one of their sockets wants attention; the caller empties the list.
     pub(crate) wakes: Vec<(AppId, SockId)>,
@@ -220,6 +255,7 @@ impl Sockets {
             flows: Map::default(),
             raws: Vec::new(),
             next_ping_id: rng.next_u64() as u16,
+            port_range: bind::EPHEMERAL,
             rng,
             next_inode: 0,
             tcp: tcp::TcpShared::new(seed),
@@ -369,6 +405,30 @@ impl Sockets {
             s.error = None;
         }
         Some(e)
+    }
+
+    /// Takes the pending error (`SO_ERROR`).
+    pub(crate) fn take_error(&mut self, slot: u32) -> Option<Errno> {
+        self.looked(slot);
+        self.get_mut(slot)?.take_error()
+    }
+
+    /// The identification of the next packet of a connected datagram socket; `None` if it is not connected.
+    pub(crate) fn connected_ip_id(&mut self, slot: u32) -> Option<u16> {
+        self.get_mut(slot).filter(|s| s.peer.is_some()).map(Socket::next_ip_id)
+    }
+
+    /// The open sockets of an app.
+    pub(crate) fn owned_by(&self, app: AppId) -> Vec<u32> {
+        let all = self.entries.iter().filter_map(|e| e.socket.as_deref());
+        all.filter(|s| s.owner == Some(app)).map(|s| s.id.slot).collect()
+    }
+
+    /// Sets the range of ephemeral ports (`net.ipv4.ip_local_port_range`); an empty range is ignored.
+    pub(crate) fn set_port_range(&mut self, (first, last): (u16, u16)) {
+        if 0 < first && first <= last {
+            self.port_range = (first, last);
+        }
     }
 
     /// Takes a socket out of all tables and frees its slot; [`Sockets::close`] decides when.

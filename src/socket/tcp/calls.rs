@@ -29,21 +29,8 @@ impl Sockets {
         maker: &mut dyn FrameMaker,
     ) -> Result<(), Errno> {
         self.looked(slot);
+        self.may_connect(slot)?;
         let s = self.open(slot)?;
-        if s.kind != SockKind::Tcp {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        match &s.tcp {
-            Tcp::Idle => {}
-            Tcp::Conn(c) if c.state == TcpState::Closed => {
-                if let Some(e) = s.take_error() {
-                    return Err(e);
-                }
-                s.tcp = Tcp::Idle;
-            }
-            Tcp::Conn(c) if c.state == TcpState::SynSent => return Err(Errno::EALREADY),
-            _ => return Err(Errno::EISCONN),
-        }
         let peer = fit(s, peer)?;
         if !s.port_locked {
             s.local.set_port(0);
@@ -69,6 +56,29 @@ impl Sockets {
         self.tcp.out.stats.active_opens += 1;
         self.tcp.out.transitions.push(Transition { tuple: tuple(local, peer), state: TcpState::SynSent });
         self.step(slot, now, Some(path), None, maker);
+        Ok(())
+    }
+
+    /// Whether a TCP socket may start to connect; reports why the last attempt failed, once.
+    ///
+    /// # Errors
+    /// `EISCONN`, `EALREADY`, `EOPNOTSUPP`, `EBADF`, and the pending error of a failed attempt.
+    pub(crate) fn may_connect(&mut self, slot: u32) -> Result<(), Errno> {
+        let s = self.open(slot)?;
+        if s.kind != SockKind::Tcp {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        match &s.tcp {
+            Tcp::Idle => {}
+            Tcp::Conn(c) if c.state == TcpState::Closed => {
+                if let Some(e) = s.take_error() {
+                    return Err(e);
+                }
+                s.tcp = Tcp::Idle;
+            }
+            Tcp::Conn(c) if c.state == TcpState::SynSent => return Err(Errno::EALREADY),
+            _ => return Err(Errno::EISCONN),
+        }
         Ok(())
     }
 
@@ -168,6 +178,11 @@ impl Sockets {
             conn.dirty = true;
             self.tcp.dirty.push_back(slot);
         }
+    }
+
+    /// Whether connections wait to be run.
+    pub fn has_dirty(&self) -> bool {
+        !self.tcp.dirty.is_empty()
     }
 
     /// Takes one connection off the list.

@@ -227,7 +227,7 @@ impl Tcp {
 }
 
 /// The tuple of what a connection sends.
-fn tuple(local: SocketAddr, remote: SocketAddr) -> Tuple {
+pub(super) fn tuple(local: SocketAddr, remote: SocketAddr) -> Tuple {
     Tuple { src: local.ip(), dst: remote.ip(), sport: local.port(), dport: remote.port(), proto: proto::TCP }
 }
 
