@@ -4,6 +4,9 @@ use netsim::base::{DevId, MS, Mac, NsId, SEC, Time};
 use netsim::device::bridge::*;
 use netsim::trace::{DropReason, FdbChange};
 
+/// Where a frame goes that reaches no port.
+const NOWHERE: [u32; 0] = [];
+
 /// A bridge with the ports 1 to n; station k has the MAC `mac(0xa0 + k)`.
 struct Lab {
     br: Bridge,
@@ -137,7 +140,7 @@ fn bridge_hairpin() {
     let (a, b) = (host(1), host(2));
     l.send(1, bcast(a));
     l.send(1, bcast(b));
-    assert_eq!(l.send(1, frame(a, b)), []);
+    assert_eq!(l.send(1, frame(a, b)), NOWHERE);
     assert_eq!(l.v.drop, Some(DropReason::BridgeSamePort));
     l.flags(1, |f| f.hairpin = true);
     assert_eq!(l.send(1, frame(a, b)), [1]);
@@ -175,7 +178,7 @@ fn bridge_port_isolated() {
     assert!(l.v.local);
     assert_eq!(l.send(3, bcast(host(3))), [1, 2]);
     l.send(2, bcast(host(2)));
-    assert_eq!(l.send(1, frame(host(1), host(2))), []);
+    assert_eq!(l.send(1, frame(host(1), host(2))), NOWHERE);
     assert_eq!(l.v.drop, Some(DropReason::BridgeNoPort));
     assert_eq!(l.send(0, bcast(mac(1))), [1, 2, 3]);
 }
@@ -194,14 +197,14 @@ fn bridge_port_down_flush() {
     let down = Change::PortState { port: DevId(2), state: PortState::Disabled };
     assert_eq!(l.changes, [Change::Fdb(gone), down]);
     assert_eq!(l.stations(), [(host(1), 1), (host(8), 2), (host(3), 3)], "static entries survive");
-    assert_eq!(l.send(1, frame(host(1), host(8))), [], "but lead nowhere");
-    assert_eq!(l.send(2, bcast(host(2))), []);
+    assert_eq!(l.send(1, frame(host(1), host(8))), NOWHERE, "but lead nowhere");
+    assert_eq!(l.send(2, bcast(host(2))), NOWHERE);
     assert_eq!(l.v.drop, Some(DropReason::BridgeStpState));
     l.link(2, true);
     assert_eq!(l.send(1, frame(host(1), host(2))), [2, 3], "unknown again");
     l.br.remove_port(0, DevId(2), &mut l.changes).unwrap();
     assert_eq!(l.stations(), [(host(1), 1), (host(3), 3)]);
-    assert_eq!(l.send(2, bcast(host(2))), []);
+    assert_eq!(l.send(2, bcast(host(2))), NOWHERE);
     assert_eq!(l.v.drop, Some(DropReason::DevGone));
 }
 
@@ -233,7 +236,7 @@ fn permanent_entries_go_up() {
     let mut l = Lab::linux(2);
     let spec = FdbSpec { mac: host(7), dev: DevId(2), vlan: None, kind: FdbKind::Permanent, sticky: false };
     l.br.fdb_set(0, FdbVerb::Add, spec, &mut l.changes).unwrap();
-    assert_eq!(l.send(1, frame(host(1), host(7))), []);
+    assert_eq!(l.send(1, frame(host(1), host(7))), NOWHERE);
     assert!(l.v.local);
     let sticky = FdbSpec { sticky: true, ..spec };
     let refused = l.br.fdb_set(0, FdbVerb::Replace, sticky, &mut l.changes);
@@ -247,7 +250,7 @@ fn bridge_mac_collision() {
     assert_eq!(l.send(3, frame(host(3), host(1))), [1]);
     l.send(2, bcast(host(1)));
     assert_eq!(l.send(3, frame(host(3), host(1))), [2], "the entry follows the last sender");
-    assert_eq!(l.send(2, frame(host(1), host(1))), [], "the two cannot reach each other");
+    assert_eq!(l.send(2, frame(host(1), host(1))), NOWHERE, "the two cannot reach each other");
     assert_eq!(l.v.drop, Some(DropReason::BridgeSamePort));
 }
 
@@ -276,7 +279,7 @@ fn bridge_mac_inherit() {
 fn own_addresses_go_up_and_are_not_learned() {
     let mut l = Lab::linux(2);
     for own in [mac(1), mac(2)] {
-        assert_eq!(l.send(1, frame(host(1), own)), []);
+        assert_eq!(l.send(1, frame(host(1), own)), NOWHERE);
         assert!(l.v.local);
     }
     assert_eq!(l.send(1, frame(mac(2), host(5))), [2], "forwarded");
@@ -296,12 +299,12 @@ fn reserved_groups() {
     assert_eq!(l.send(1, frame(host(1), group(0))), [2], "transparent to BPDUs without STP");
     l.send(1, frame(host(1), group(1)));
     assert_eq!(l.v.drop, Some(DropReason::MacControl));
-    assert_eq!(l.send(1, frame(host(1), group(2))), []);
+    assert_eq!(l.send(1, frame(host(1), group(2))), NOWHERE);
     assert!(l.v.local);
     assert_eq!(l.send(1, frame(host(1), group(14))), [2], "allowed by group_fwd_mask");
     assert_eq!(l.send(1, frame(host(1), group(16))), [2], "not reserved");
     l.br.set_stp(0, true, &mut l.changes).unwrap();
-    assert_eq!(l.send(1, frame(host(1), group(0))), []);
+    assert_eq!(l.send(1, frame(host(1), group(0))), NOWHERE);
     assert!(l.v.bpdu && !l.v.local);
 }
 
@@ -373,7 +376,7 @@ fn bridge_vlan_trunk() {
     assert_eq!(l.v.ports[0].tag, Tag::Strip);
     assert_eq!(l.send(3, tagged(20, frame(host(3), host(1)))), [2]);
     for vid in [0, 30, 4095] {
-        assert_eq!(l.send(3, tagged(vid, bcast(host(3)))), []);
+        assert_eq!(l.send(3, tagged(vid, bcast(host(3)))), NOWHERE);
         assert_eq!(l.v.drop, Some(DropReason::VlanFiltered), "vid {vid}");
     }
     assert_eq!(l.send(1, tagged(0xa000, bcast(host(1)))), [3]);
@@ -385,13 +388,13 @@ fn bridge_vlan_trunk() {
     assert_eq!(l.br.vlans(DevId(100)).unwrap(), [member(1, true)]);
     // Leaving a VLAN forgets its stations.
     l.br.vlan_del(DevId(3), 20, &mut l.changes).unwrap();
-    assert_eq!(l.send(2, frame(host(2), host(3))), []);
+    assert_eq!(l.send(2, frame(host(2), host(3))), NOWHERE);
 }
 
 #[test]
 fn the_bridge_is_a_member_of_vlans_too() {
     let mut l = trunk();
-    assert_eq!(l.send(1, frame(host(1), mac(1))), []);
+    assert_eq!(l.send(1, frame(host(1), mac(1))), NOWHERE);
     assert_eq!(l.v.drop, Some(DropReason::VlanFiltered), "a port's address, but the bridge is not in VLAN 10");
     vlan(&mut l, 100, 10, false);
     l.send(1, frame(host(1), mac(1)));
@@ -399,7 +402,7 @@ fn the_bridge_is_a_member_of_vlans_too() {
     assert_eq!(l.send(0, FrameInfo { vlan: Some(10), ..bcast(mac(1)) }), [1, 3]);
     let tags: Vec<Tag> = l.v.ports.iter().map(|e| e.tag).collect();
     assert_eq!(tags, [Tag::Keep, Tag::Strip]);
-    assert_eq!(l.send(0, FrameInfo { vlan: Some(20), ..bcast(mac(1)) }), []);
+    assert_eq!(l.send(0, FrameInfo { vlan: Some(20), ..bcast(mac(1)) }), NOWHERE);
     l.br.set_vlan_filtering(0, false, &mut l.changes);
     assert_eq!(l.send(1, FrameInfo { vlan: Some(77), ..bcast(host(1)) }), [2, 3], "tags pass transparently");
     assert!(l.v.ports.iter().all(|e| e.tag == Tag::Keep) && l.v.vlan == 0);

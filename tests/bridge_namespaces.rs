@@ -6,6 +6,8 @@ use netsim::trace::{DropReason, FdbChange};
 
 const TWIN: Mac = Mac([2, 0, 0, 0, 0, 0x77]);
 const OWN: NsId = NsId(100);
+/// Where a frame goes that reaches no port.
+const NOWHERE: [u32; 0] = [];
 
 struct Lab {
     br: Bridge,
@@ -62,7 +64,7 @@ fn twins_are_kept_apart_and_reported_once() {
     assert_eq!(l.send(3, Some(3), host(3), TWIN, Some(2)), [2]);
     assert_eq!(l.send(1, Some(1), TWIN, TWIN, Some(2)), [2], "the twins reach each other");
     assert!(!l.v.clear_marks);
-    assert_eq!(l.send(3, Some(3), host(3), TWIN, None), []);
+    assert_eq!(l.send(3, Some(3), host(3), TWIN, None), NOWHERE);
     assert_eq!(l.v.drop, Some(DropReason::MacAmbiguous));
     let owners: Vec<_> = l.br.fdb(0).iter().filter(|e| e.mac == TWIN).map(|e| (e.dev.0, e.ns)).collect();
     assert_eq!(owners, [(1, Some(NsId(1))), (2, Some(NsId(2))), (4, Some(NsId(4)))]);
@@ -91,7 +93,7 @@ fn unknown_marked_frames_spare_the_other_owners_port() {
     assert_eq!(l.send(3, Some(3), host(3), TWIN, Some(2)), [2, 4], "flooded, but not to namespace 1");
     let mut two = Lab::new(2);
     two.speak(1, 1, TWIN);
-    assert_eq!(two.send(2, Some(2), host(2), TWIN, Some(3)), []);
+    assert_eq!(two.send(2, Some(2), host(2), TWIN, Some(3)), NOWHERE);
     assert_eq!(two.v.drop, Some(DropReason::NsMismatch));
 }
 
@@ -112,17 +114,17 @@ fn unmarked_stations_follow_the_last_sender() {
 fn another_namespace_may_carry_the_bridges_address() {
     let mut l = Lab::new(2);
     let own = l.br.mac();
-    assert_eq!(l.send(1, Some(1), host(1), own, None), []);
+    assert_eq!(l.send(1, Some(1), host(1), own, None), NOWHERE);
     assert!(l.v.local);
     assert_eq!(l.speak(2, 2, own), [(OWN.0, 2)]);
-    assert_eq!(l.send(1, Some(1), host(1), own, Some(OWN.0)), []);
+    assert_eq!(l.send(1, Some(1), host(1), own, Some(OWN.0)), NOWHERE);
     assert!(l.v.local);
     assert_eq!(l.send(1, Some(1), host(1), own, Some(2)), [2]);
     assert!(!l.v.local);
     l.send(1, Some(1), host(1), own, None);
     assert_eq!(l.v.drop, Some(DropReason::MacAmbiguous));
     // Namespace 3 never spoke: flooded, but not up, although the bridge has that very address.
-    assert_eq!(l.send(1, Some(1), host(1), own, Some(3)), []);
+    assert_eq!(l.send(1, Some(1), host(1), own, Some(3)), NOWHERE);
     assert_eq!((l.v.local, l.v.drop), (false, Some(DropReason::NsMismatch)));
 }
 

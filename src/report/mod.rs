@@ -3,7 +3,11 @@
 //! Nothing here reads a clock, an environment or a terminal. Where words are needed for what happened to a frame, all
 //! outputs take them from [`words`].
 
+pub mod frames;
+pub mod json;
+pub mod jsonl;
 pub mod pcapng;
+pub mod stats;
 pub mod text;
 pub mod words;
 
