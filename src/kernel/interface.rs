@@ -6,8 +6,8 @@ use super::{
     sysctl::{Conf, Confs, Knobs},
 };
 use crate::{
-    base::{DevId, Errno, Mac, NsId, Prefix, Rng, Time},
-    device::bridge::{Bridge, BridgeConfig, BridgeError, Change, PortConfig},
+    base::{DevId, Errno, Mac, NsId, Prefix, Rng},
+    device::bridge::{Bridge, BridgeConfig},
     link::{ExternalEnd, ExternalWire, Qdisc, QdiscConfig, Wire},
     neigh::NeighTable,
     route::Fib,
@@ -105,8 +105,11 @@ impl Kernel {
     pub fn add_bridge(&mut self, ns: NsId, name: &str, config: BridgeConfig) -> Result<DevId, ConfigError> {
         let mac = Mac::derived(self.ns_name(ns), name);
         let dev = self.new_device(ns, name, mac, DEFAULT_MTU, DeviceKind::Deleted)?;
-        let bridge = Bridge::new(dev, ns, mac, config);
+        let mut bridge = Bridge::new(dev, ns, mac, config);
+        let mut changes = Vec::new();
+        bridge.set_up(self.core.now, true, &mut changes);
         self.dev_mut(dev).kind = DeviceKind::Bridge(Box::new(bridge));
+        self.bridge_changes(dev, changes);
         Ok(dev)
     }
 
@@ -157,65 +160,6 @@ impl Kernel {
         self.ns_mut(ns).devices.push(dev);
         self.dev_index.insert((ns, name.into()), dev);
         Ok(dev)
-    }
-
-    /// Makes a device a port of a bridge.
-    ///
-    /// # Errors
-    /// If `bridge` is none, the device is `lo`, a bridge or a port already.
-    pub fn set_master(&mut self, port: DevId, bridge: DevId) -> Result<(), ConfigError> {
-        let p = self.dev(port);
-        if p.is_loopback() || p.bridge().is_some() || p.ns != self.dev(bridge).ns {
-            let message = format!("`{}` cannot be a port of `{}`", self.dev_name(port), self.dev_name(bridge));
-            return Err(ConfigError::new(Errno::EINVAL, message));
-        }
-        if p.master.is_some() {
-            return Err(ConfigError::new(
-                Errno::EBUSY,
-                format!("`{}` is a port of a bridge already", self.dev_name(port)),
-            ));
-        }
-        let config = PortConfig { up: p.is_running(), mtu: p.mtu, ..PortConfig::new(port, p.mac) };
-        let (now, mtu) = (self.core.now, p.mtu);
-        let d = self.dev_mut(bridge);
-        let Some(b) = d.bridge_mut() else {
-            return Err(ConfigError::new(Errno::EOPNOTSUPP, format!("`{}` is not a bridge", self.dev_name(bridge))));
-        };
-        let first = b.port_count() == 0;
-        let mut changes = Vec::new();
-        b.add_port(now, config, &mut changes).map_err(bridge_error)?;
-        d.mtu = if first { mtu } else { d.mtu.min(mtu) };
-        self.dev_mut(port).master = Some(bridge);
-        self.bridge_changes(bridge, changes);
-        Ok(())
-    }
-
-    /// Takes a port out of its bridge; nothing happens if it is none.
-    pub fn clear_master(&mut self, port: DevId) {
-        let Some(bridge) = self.dev_mut(port).master.take() else { return };
-        self.change_bridge(bridge, |b, now, out| b.remove_port(now, port, out));
-        self.follow_mtu(bridge);
-    }
-
-    /// Changes a bridge and carries out what follows.
-    fn change_bridge(
-        &mut self,
-        bridge: DevId,
-        change: impl FnOnce(&mut Bridge, Time, &mut Vec<Change>) -> Result<(), BridgeError>,
-    ) {
-        let now = self.core.now;
-        let mut changes = Vec::new();
-        if let Some(b) = self.dev_mut(bridge).bridge_mut() {
-            change(b, now, &mut changes).expect("the port is one of this bridge");
-        }
-        self.bridge_changes(bridge, changes);
-    }
-
-    /// A bridge takes the smallest MTU of its ports.
-    fn follow_mtu(&mut self, bridge: DevId) {
-        if let Some(mtu) = self.dev(bridge).bridge().map(|b| b.min_mtu()) {
-            self.dev_mut(bridge).mtu = mtu;
-        }
     }
 
     /// Sets the link-layer address.
@@ -422,8 +366,4 @@ impl Kernel {
             self.core.drop(ns, Some(dev), frame, DropReason::QdiscDrop);
         }
     }
-}
-
-fn bridge_error(e: BridgeError) -> ConfigError {
-    ConfigError::new(Errno::EINVAL, e.to_string())
 }

@@ -10,6 +10,7 @@ pub mod icmp_limit;
 mod interface;
 pub mod mib;
 mod namespace;
+mod ports;
 pub mod reassembly;
 mod routes;
 pub mod sysctl;

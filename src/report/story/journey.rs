@@ -5,12 +5,14 @@ use crate::{
     base::{NsId, Time, Tuple, proto},
     trace::{Delivery, Direction, FdbChange, FrameId, HookPoint, Names, NeighState, Origin, RouteUse, Switching},
 };
+use serde::Serialize;
 
 /// At most this many stages are told of one packet: a packet in a routing loop would have hundreds.
 const MAX_STAGES: usize = 40;
 
 /// What a stage is about: the word in front of its line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Topic {
     /// A route lookup.
     Route,
@@ -53,12 +55,13 @@ impl Topic {
 }
 
 /// One step of a journey.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Stage {
-    /// When.
+    /// When, in virtual nanoseconds.
+    #[serde(rename = "time_ns")]
     pub time: Time,
     /// In which namespace.
-    pub ns: NsId,
+    pub ns: String,
     /// What it is about.
     pub topic: Topic,
     /// What happened, in words.
@@ -66,7 +69,7 @@ pub struct Stage {
 }
 
 /// The way of one packet, or of the answer to it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Leg {
     /// What the packet is, in words, as it first stood on a wire.
     pub packet: String,
@@ -79,7 +82,7 @@ pub struct Leg {
 }
 
 /// A packet's way and, if there was one, the answer's way back.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Journey {
     /// There, and back.
     pub legs: Vec<Leg>,
@@ -186,7 +189,7 @@ impl Teller<'_> {
 
     fn push(&self, leg: &mut Leg, e: &Entry, topic: Topic, text: String) {
         if leg.stages.len() < MAX_STAGES {
-            leg.stages.push(Stage { time: e.time, ns: e.ns, topic, text });
+            leg.stages.push(Stage { time: e.time, ns: self.names.ns(e.ns).to_string(), topic, text });
         } else {
             leg.left_out += 1;
         }
