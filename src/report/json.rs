@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     base::{DevId, Time},
+    sim::{self, RunSummary, World},
     trace::Names,
 };
 use serde::Serialize;
@@ -59,7 +60,7 @@ pub struct Run {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct End {
     /// A stable word: `quiescent`, `until`, `events`, `frames` or `time`.
-    pub reason: String,
+    pub reason: &'static str,
     /// The same for people.
     pub sentence: String,
     /// Whether a limit that guards against storms and loops ended it.
@@ -166,6 +167,25 @@ pub struct Expectation {
     pub why: String,
 }
 
+impl From<&RunSummary> for End {
+    fn from(s: &RunSummary) -> End {
+        let reason = match s.end {
+            sim::End::Quiescent => "quiescent",
+            sim::End::Until(_) => "until",
+            sim::End::Events(_) => "events",
+            sim::End::Frames(_) => "frames",
+            sim::End::Time(_) => "time",
+        };
+        End {
+            reason,
+            sentence: s.end.to_string(),
+            limit: s.end.is_limit(),
+            time_ns: s.time,
+            events: s.events,
+        }
+    }
+}
+
 impl Default for Run {
     fn default() -> Run {
         Run {
@@ -187,9 +207,28 @@ impl Default for Run {
 }
 
 impl Run {
-    /// Sets the digest.
-    pub fn set_digest(&mut self, digest: u64) {
-        self.digest = Some(format!("{digest:016x}"));
+    /// Fills in the seed, the digest, the end of the run, the ledger of frames, and the apps.
+    pub fn set_world(&mut self, world: &World, summary: &RunSummary) {
+        self.seed = world.core.seed;
+        self.digest = world.core.tracer.digest().map(|d| format!("{d:016x}"));
+        self.end = summary.into();
+        let ledger = &world.core.pool.ledger;
+        self.frames = Frames {
+            created: ledger.created(),
+            delivered: ledger.delivered(),
+            dropped: ledger.dropped_total(),
+            in_flight: summary.in_flight,
+        };
+        let names = &world.core.tracer.names;
+        let apps = world.apps().map(|a| App {
+            ns: names.ns(a.ns).to_owned(),
+            command: a.command,
+            started_ns: a.started,
+            exit: a.exit,
+            outcome: serde_json::to_value(&a.outcome).expect("an outcome has string keys and finite numbers only"),
+            output: a.output.to_vec(),
+        });
+        self.apps = apps.collect();
     }
 
     /// Fills in drops, devices, collisions and neighbour failures. The ledger is not touched: it is the world's.
@@ -238,7 +277,9 @@ impl Run {
 mod tests {
     use super::*;
     use crate::{
-        base::Mac,
+        app::{Context, Outcome},
+        base::{Errno, Mac, SEC, SockId},
+        sim::Limits,
         trace::{Direction, DropReason, Event, FdbChange, FrameId, NeighState, Record, Sink},
     };
     use serde_json::json;
@@ -264,10 +305,10 @@ mod tests {
         let (addr, to) = ([10, 0, 0, 9].into(), NeighState::Failed);
         emit(8, eth0, None, Event::Neighbour { addr, from: NeighState::Incomplete, to, mac: None });
 
-        let mut run = Run { scenario: "s".into(), seed: 7, ..Run::default() };
-        run.set_digest(0xabc);
+        let digest = Some(format!("{:016x}", 0xabc));
+        let mut run = Run { scenario: "s".into(), seed: 7, digest, ..Run::default() };
         run.set_stats(&names, &stats);
-        run.end = End { reason: "quiescent".into(), sentence: "rest".into(), limit: false, time_ns: 9, events: 4 };
+        run.end = End { reason: "quiescent", sentence: "rest".into(), limit: false, time_ns: 9, events: 4 };
         run.frames = Frames { created: 1, delivered: 0, dropped: 1, in_flight: 0 };
         run.apps.push(App {
             ns: "a".into(),
@@ -306,5 +347,47 @@ mod tests {
                 "namespaces": {"a": {"routes": ["default via b"]}}
             })
         );
+    }
+    /// Prints a line, stays a second, and leaves.
+    struct Visitor;
+
+    impl crate::app::App for Visitor {
+        fn command(&self) -> String {
+            "visitor".into()
+        }
+
+        fn start(&mut self, cx: &mut Context<'_>) {
+            cx.print("hello");
+            cx.timer(cx.now() + SEC, 1);
+        }
+
+        fn on_timer(&mut self, _token: u64, cx: &mut Context<'_>) {
+            cx.exit(3);
+        }
+
+        fn on_socket(&mut self, _sock: SockId, _cx: &mut Context<'_>) {}
+
+        fn outcome(&self) -> Outcome {
+            Outcome::Server { served: 0, bytes: 0, peers: vec![([10, 0, 0, 1].into(), 80)], error: Some(Errno::EADDRINUSE) }
+        }
+    }
+
+    #[test]
+    fn a_world_fills_in_its_part() {
+        let mut world = World::new(9);
+        world.core.tracer.enable_digest();
+        let a = world.add_namespace("a").expect("a new name");
+        world.spawn(a, SEC, Box::new(Visitor));
+        let summary = world.run(&Limits::default());
+        let mut run = Run::default();
+        run.set_world(&world, &summary);
+        assert_eq!((run.seed, run.frames), (9, Frames::default()));
+        assert_eq!((run.end.reason, run.end.limit, run.end.time_ns), ("quiescent", false, 2 * SEC));
+        assert!(run.digest.is_some_and(|d| d.len() == 16));
+        let [app] = &run.apps[..] else { panic!("one app was started") };
+        assert_eq!((&app.ns[..], &app.command[..], app.started_ns, app.exit), ("a", "visitor", SEC, Some(3)));
+        assert_eq!(app.output, ["hello"]);
+        let outcome = json!({"app": "server", "served": 0, "bytes": 0, "peers": [["10.0.0.1", 80]], "error": "EADDRINUSE"});
+        assert_eq!(app.outcome, outcome);
     }
 }
