@@ -176,13 +176,7 @@ impl From<&RunSummary> for End {
             sim::End::Frames(_) => "frames",
             sim::End::Time(_) => "time",
         };
-        End {
-            reason,
-            sentence: s.end.to_string(),
-            limit: s.end.is_limit(),
-            time_ns: s.time,
-            events: s.events,
-        }
+        End { reason, sentence: s.end.to_string(), limit: s.end.is_limit(), time_ns: s.time, events: s.events }
     }
 }
 
@@ -368,7 +362,12 @@ mod tests {
         fn on_socket(&mut self, _sock: SockId, _cx: &mut Context<'_>) {}
 
         fn outcome(&self) -> Outcome {
-            Outcome::Server { served: 0, bytes: 0, peers: vec![([10, 0, 0, 1].into(), 80)], error: Some(Errno::EADDRINUSE) }
+            Outcome::Server {
+                served: 0,
+                bytes: 0,
+                peers: vec![([10, 0, 0, 1].into(), 80)],
+                error: Some(Errno::EADDRINUSE),
+            }
         }
     }
 
@@ -387,7 +386,8 @@ mod tests {
         let [app] = &run.apps[..] else { panic!("one app was started") };
         assert_eq!((&app.ns[..], &app.command[..], app.started_ns, app.exit), ("a", "visitor", SEC, Some(3)));
         assert_eq!(app.output, ["hello"]);
-        let outcome = json!({"app": "server", "served": 0, "bytes": 0, "peers": [["10.0.0.1", 80]], "error": "EADDRINUSE"});
+        let outcome =
+            json!({"app": "server", "served": 0, "bytes": 0, "peers": [["10.0.0.1", 80]], "error": "EADDRINUSE"});
         assert_eq!(app.outcome, outcome);
     }
 }

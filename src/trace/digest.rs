@@ -54,7 +54,8 @@ impl Default for Chain {
 impl Chain {
     #[inline]
     fn word(&mut self, w: u64) {
-        let m = (self.0 ^ w) as u128 * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
+        // The product has 192 bits; the low 128 are kept, on purpose.
+        let m = u128::from(self.0 ^ w).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         self.0 = (m as u64) ^ ((m >> 64) as u64) ^ self.0.rotate_left(23);
     }
 }
@@ -98,5 +99,29 @@ impl Hasher for Chain {
     }
     fn write_i64(&mut self, i: i64) {
         self.word(i as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{base::NsId, trace::Event};
+
+    fn digest(names: &Names, lines: &[(NsId, &str)]) -> u64 {
+        let mut d = Digest::default();
+        for (ns, text) in lines {
+            d.record(&Record { time: 1, ns: *ns, dev: None, frame: None, event: Event::Step { text } });
+        }
+        d.value(names)
+    }
+
+    #[test]
+    fn order_counts_within_a_namespace_only() {
+        let mut names = Names::default();
+        let (a, b) = (names.add_ns("a"), names.add_ns("b"));
+        let one = digest(&names, &[(a, "x"), (a, "y"), (b, "z")]);
+        assert_eq!(one, digest(&names, &[(b, "z"), (a, "x"), (a, "y")]));
+        assert_ne!(one, digest(&names, &[(a, "y"), (a, "x"), (b, "z")]));
+        assert_ne!(one, digest(&names, &[(a, "x"), (a, "y"), (a, "z")]));
     }
 }
