@@ -3,13 +3,12 @@
 use super::{
     Netfilter,
     chain::{ChainVerdict, RejectWith, priority},
-    conntrack::{FlowChange, status},
+    conntrack::{Entry, FlowChange, is_untracked, status},
     matching::{CtView, View},
     nat::{Manip, NatAction, NatTarget, rewrite, unique},
 };
 use crate::{
     base::{DevId, Time, Tuple, proto},
-    netfilter::conntrack::is_untracked,
     trace::{DropReason, HookPoint},
     wire::{CtInfo, CtRef, Frame, IpHeader, icmp, ports},
 };
@@ -77,6 +76,32 @@ pub fn attach(ct: Option<CtRef>) -> Option<CtRef> {
     ct.map(|ct| CtRef { reply: !ct.reply, info: CtInfo::Related, ..ct })
 }
 
+/// A packet on its way through one hook.
+struct Pass<'a, 'e> {
+    now: Time,
+    hook: HookPoint,
+    frame: &'a mut Frame,
+    ip: &'a mut IpHeader,
+    env: &'a HookEnv<'e>,
+    out: &'a mut HookOut,
+}
+
+impl Pass<'_, '_> {
+    /// The packet as rules see it.
+    fn view(&self, entry: Option<&Entry>) -> View<'_> {
+        let (meta, l4) = (self.frame.meta(), self.ip.payload(self.frame.data()));
+        View {
+            ip: self.ip,
+            l4,
+            in_dev: self.env.in_dev.map(|d| self.env.facts.dev_name(d)),
+            out_dev: self.env.out_dev.map(|d| self.env.facts.dev_name(d)),
+            packet_type: meta.packet_type,
+            mark: meta.mark,
+            ct: CtView::of(entry, meta.ct.map(|ct| ct.info), is_untracked(self.ip, l4)),
+        }
+    }
+}
+
 const DROP: Verdict = Verdict::Drop(DropReason::NetfilterDrop);
 
 impl Netfilter {
@@ -94,70 +119,55 @@ impl Netfilter {
         out.reroute = false;
         out.nat = None;
         out.changes.clear();
-        match self.pass(now, hook, frame, ip, env, out) {
+        match self.pass(&mut Pass { now, hook, frame, ip, env, out }) {
             Ok(()) => Verdict::Accept,
             Err(verdict) => verdict,
         }
     }
 
     #[inline]
-    fn pass(
-        &mut self,
-        now: Time,
-        hook: HookPoint,
-        frame: &mut Frame,
-        ip: &mut IpHeader,
-        env: &HookEnv<'_>,
-        out: &mut HookOut,
-    ) -> Result<(), Verdict> {
+    fn pass(&mut self, p: &mut Pass<'_, '_>) -> Result<(), Verdict> {
         use priority::{CONNTRACK, DSTNAT, SRCNAT};
-        let family = ip.is_ipv4() as usize;
+        let family = p.ip.is_ipv4() as usize;
         if !self.tracking[family] {
-            return self.filter(hook, i32::MIN..i32::MAX, frame, ip, env);
+            return self.filter(p, i32::MIN..i32::MAX);
         }
-        match hook {
+        match p.hook {
             HookPoint::Prerouting | HookPoint::Output => {
-                self.filter(hook, i32::MIN..CONNTRACK, frame, ip, env)?;
-                self.ct
-                    .track(now, frame, ip, hook == HookPoint::Prerouting, &mut out.changes)
-                    .map_err(Verdict::Drop)?;
-                self.filter(hook, CONNTRACK..DSTNAT, frame, ip, env)?;
+                self.filter(p, i32::MIN..CONNTRACK)?;
+                let prerouting = p.hook == HookPoint::Prerouting;
+                self.ct.track(p.now, p.frame, p.ip, prerouting, &mut p.out.changes).map_err(Verdict::Drop)?;
+                self.filter(p, CONNTRACK..DSTNAT)?;
                 if self.translating[family] {
-                    self.translate(now, hook, Manip::Dst, frame, ip, env, out)?;
+                    self.translate(p, Manip::Dst)?;
                 }
-                self.filter(hook, DSTNAT..i32::MAX, frame, ip, env)
+                self.filter(p, DSTNAT..i32::MAX)
             }
-            HookPoint::Forward => self.filter(hook, i32::MIN..i32::MAX, frame, ip, env),
+            HookPoint::Forward => self.filter(p, i32::MIN..i32::MAX),
             HookPoint::Input | HookPoint::Postrouting => {
-                self.filter(hook, i32::MIN..SRCNAT, frame, ip, env)?;
+                self.filter(p, i32::MIN..SRCNAT)?;
                 if self.translating[family] {
-                    self.translate(now, hook, Manip::Src, frame, ip, env, out)?;
+                    self.translate(p, Manip::Src)?;
                 }
-                self.filter(hook, SRCNAT..i32::MAX, frame, ip, env)?;
-                self.confirm(now, frame, self.translating[family], out)
+                self.filter(p, SRCNAT..i32::MAX)?;
+                self.confirm(p, self.translating[family])
             }
         }
     }
 
     /// Runs the chains of a hook whose priority lies in `band`.
-    #[inline]
-    fn filter(
-        &mut self,
-        hook: HookPoint,
-        band: Range<i32>,
-        frame: &mut Frame,
-        ip: &IpHeader,
-        env: &HookEnv<'_>,
-    ) -> Result<(), Verdict> {
-        if self.chain_order[hook as usize].is_empty() {
-            return Ok(());
-        }
-        let ct = frame.meta().ct;
-        let mut view = view(frame, ip, env, self.ct.get(ct));
+    #[inline(always)]
+    fn filter(&mut self, p: &mut Pass<'_, '_>, band: Range<i32>) -> Result<(), Verdict> {
+        if self.chain_order[p.hook as usize].is_empty() { Ok(()) } else { self.run_chains(p, band) }
+    }
+
+    fn run_chains(&mut self, p: &mut Pass<'_, '_>, band: Range<i32>) -> Result<(), Verdict> {
+        let ct = p.frame.meta().ct;
+        let mut view = p.view(self.ct.get(ct));
         let ct_mark = view.ct.mark;
-        for i in &self.chain_order[hook as usize] {
+        for i in &self.chain_order[p.hook as usize] {
             let chain = &mut self.chains[*i];
-            if !band.contains(&chain.priority) || !chain.family.covers(ip.is_ipv4()) {
+            if !band.contains(&chain.priority) || !chain.family.covers(p.ip.is_ipv4()) {
                 continue;
             }
             match chain.run(&mut view) {
@@ -167,7 +177,7 @@ impl Netfilter {
             }
         }
         let (mark, new_ct_mark) = (view.mark, view.ct.mark);
-        frame.meta_mut().mark = mark;
+        p.frame.meta_mut().mark = mark;
         if new_ct_mark != ct_mark
             && let Some(entry) = self.ct.get_mut(ct)
         {
@@ -178,20 +188,11 @@ impl Netfilter {
 
     /// Destination or source NAT (`nf_nat_inet_fn`).
     #[inline]
-    fn translate(
-        &mut self,
-        now: Time,
-        hook: HookPoint,
-        manip: Manip,
-        frame: &mut Frame,
-        ip: &mut IpHeader,
-        env: &HookEnv<'_>,
-        out: &mut HookOut,
-    ) -> Result<(), Verdict> {
-        let Some(ct) = frame.meta().ct else { return Ok(()) };
+    fn translate(&mut self, p: &mut Pass<'_, '_>, manip: Manip) -> Result<(), Verdict> {
+        let Some(ct) = p.frame.meta().ct else { return Ok(()) };
         let Some(e) = self.ct.get(Some(ct)) else { return Ok(()) };
-        let about_flow = ct.info == CtInfo::Related && matches!(ip.proto, proto::ICMP | proto::ICMPV6);
-        if about_flow && is_redirect(ip, frame.data()) {
+        let about_flow = ct.info == CtInfo::Related && matches!(p.ip.proto, proto::ICMP | proto::ICMPV6);
+        if about_flow && is_redirect(p.ip, p.frame.data()) {
             // Hosts behind a translation would learn a gateway for an address that is not theirs.
             let done = status::SRC_NAT_DONE | status::DST_NAT_DONE;
             if e.status & done != done || e.has(status::SRC_NAT | status::DST_NAT) {
@@ -201,15 +202,15 @@ impl Netfilter {
         let done = if manip == Manip::Src { status::SRC_NAT_DONE } else { status::DST_NAT_DONE };
         if ct.info != CtInfo::Established && !about_flow && !e.has(done) {
             if !e.has(status::CONFIRMED | status::DYING) {
-                self.bind(now, hook, manip, ct, frame, ip, env, out)?;
+                self.bind(p, manip, ct)?;
             }
         } else if !about_flow
-            && hook == HookPoint::Postrouting
+            && p.hook == HookPoint::Postrouting
             && !ct.reply
-            && e.masq_dev.is_some_and(|dev| Some(dev) != env.out_dev)
+            && e.masq_dev.is_some_and(|dev| Some(dev) != p.env.out_dev)
         {
             // The uplink changed under a masqueraded flow (`nf_nat_oif_changed`): its next packet begins a new one.
-            self.ct.kill(ct.slot, &mut out.changes);
+            self.ct.kill(ct.slot, &mut p.out.changes);
             return Err(DROP);
         }
         let e = self.ct.slot(ct.slot);
@@ -217,33 +218,29 @@ impl Netfilter {
         if !e.has(translated) {
             return Ok(());
         }
-        let (inner, before) = (*e.dir(!ct.reply), ports::tuple(ip, ip.payload(frame.data())));
-        let target = inner.inverse();
+        let inner = e.dir(!ct.reply);
+        let (target, before) = (inner.inverse(), ports::tuple(p.ip, p.ip.payload(p.frame.data())));
+        let mut after = before;
         if about_flow {
-            rewrite::icmp_error(frame.data_mut(), ip, &inner, &target, manip);
+            rewrite::icmp_error(p.frame.data_mut(), p.ip, inner, &target, manip);
         } else {
-            rewrite::packet(frame.data_mut(), ip, &target, manip);
+            rewrite::packet(p.frame.data_mut(), p.ip, &target, manip);
+            match manip {
+                _ if target.is_icmp() => (after.sport, after.dport) = (target.sport, target.sport),
+                Manip::Src => after.sport = target.sport,
+                Manip::Dst => after.dport = target.dport,
+            }
         }
-        let after = ports::tuple(ip, ip.payload(frame.data()));
-        out.nat = Some((before, after));
-        out.reroute = hook == HookPoint::Output && before.dst != after.dst;
+        (after.src, after.dst) = (p.ip.src, p.ip.dst);
+        p.out.reroute = p.hook == HookPoint::Output && before.dst != after.dst;
+        p.out.nat = Some((before, after));
         Ok(())
     }
 
     /// Finds the translation of one end of a new flow (`nf_nat_setup_info`).
-    fn bind(
-        &mut self,
-        now: Time,
-        hook: HookPoint,
-        manip: Manip,
-        ct: CtRef,
-        frame: &Frame,
-        ip: &IpHeader,
-        env: &HookEnv<'_>,
-        out: &mut HookOut,
-    ) -> Result<(), Verdict> {
+    fn bind(&mut self, p: &mut Pass<'_, '_>, manip: Manip, ct: CtRef) -> Result<(), Verdict> {
         let current = self.ct.slot(ct.slot).reply.inverse();
-        let range = match self.rule_for(hook, ct, frame, ip, env)? {
+        let range = match self.rule_for(p, ct)? {
             Some(range) => range,
             // The null binding (`nf_nat_alloc_null_binding`): the addresses as they are, any free port.
             None => {
@@ -251,8 +248,16 @@ impl Netfilter {
                 unique::Range { to: NatTarget::addr(addr), ..unique::Range::default() }
             }
         };
-        let chosen =
-            unique::choose(&mut self.ct, now, &mut self.rng, ct.slot, &current, &range, manip, &mut out.changes);
+        let mut choice = unique::Choice {
+            ct: &mut self.ct,
+            now: p.now,
+            rng: &mut self.rng,
+            entry: ct.slot,
+            range,
+            manip,
+            changes: &mut p.out.changes,
+        };
+        let chosen = choice.choose(&current);
         let e = self.ct.slot_mut(ct.slot);
         let (done, translated) = match manip {
             Manip::Src => (status::SRC_NAT_DONE, status::SRC_NAT),
@@ -267,37 +272,30 @@ impl Netfilter {
     }
 
     /// The range of the first NAT rule that fits, or `None` if none does.
-    fn rule_for(
-        &mut self,
-        hook: HookPoint,
-        ct: CtRef,
-        frame: &Frame,
-        ip: &IpHeader,
-        env: &HookEnv<'_>,
-    ) -> Result<Option<unique::Range>, Verdict> {
-        let view = view(frame, ip, env, self.ct.get(Some(ct)));
-        let ipv4 = ip.is_ipv4();
+    fn rule_for(&mut self, p: &Pass<'_, '_>, ct: CtRef) -> Result<Option<unique::Range>, Verdict> {
+        let view = p.view(self.ct.get(Some(ct)));
+        let ipv4 = p.ip.is_ipv4();
         let rules = &mut self.nat;
         let fits = |i: &usize| rules[*i].family.covers(ipv4) && rules[*i].matches.fits(&view);
-        let Some(i) = self.nat_order[hook as usize].iter().copied().find(fits) else { return Ok(None) };
-        rules[i].counter.add(ip.total_len);
+        let Some(i) = self.nat_order[p.hook as usize].iter().copied().find(fits) else { return Ok(None) };
+        rules[i].counter.add(p.ip.total_len);
         let at = |addr: IpAddr, ports| NatTarget { addrs: Some((addr, addr)), ports };
         Ok(Some(match rules[i].action {
             NatAction::Snat { to, random, persistent } => unique::Range { to, random, persistent },
             NatAction::Dnat { to } => unique::Range { to, ..unique::Range::default() },
             NatAction::Redirect { ports } => {
-                let addr = match hook {
+                let addr = match p.hook {
                     HookPoint::Output if ipv4 => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                     HookPoint::Output => Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
-                    _ => env.in_dev.and_then(|dev| env.facts.redirect_addr(dev, ipv4)),
+                    _ => p.env.in_dev.and_then(|dev| p.env.facts.redirect_addr(dev, ipv4)),
                 };
                 unique::Range { to: at(addr.ok_or(DROP)?, ports), ..unique::Range::default() }
             }
             // A packet without a source (DHCP) is not to be masqueraded (`nf_nat_masquerade_ipv4`).
-            NatAction::Masquerade { .. } if ipv4 && ip.src.is_unspecified() => return Ok(None),
+            NatAction::Masquerade { .. } if ipv4 && p.ip.src.is_unspecified() => return Ok(None),
             NatAction::Masquerade { ports, random } => {
-                let dev = env.out_dev.ok_or(DROP)?;
-                let addr = env.facts.masquerade_addr(dev, ip.dst).ok_or(DROP)?;
+                let dev = p.env.out_dev.ok_or(DROP)?;
+                let addr = p.env.facts.masquerade_addr(dev, p.ip.dst).ok_or(DROP)?;
                 self.ct.slot_mut(ct.slot).masq_dev = Some(dev);
                 unique::Range { to: at(addr, ports), random, persistent: false }
             }
@@ -306,37 +304,18 @@ impl Netfilter {
 
     /// A packet passed all hooks: its new flow is entered in the table (`nf_conntrack_confirm`).
     #[inline]
-    fn confirm(&mut self, now: Time, frame: &Frame, nat: bool, out: &mut HookOut) -> Result<(), Verdict> {
-        let Some(ct) = frame.meta().ct else { return Ok(()) };
+    fn confirm(&mut self, p: &mut Pass<'_, '_>, nat: bool) -> Result<(), Verdict> {
+        let Some(ct) = p.frame.meta().ct else { return Ok(()) };
         if ct.reply || self.ct.get(Some(ct)).is_none_or(|e| e.has(status::CONFIRMED | status::DYING)) {
             return Ok(());
         }
-        if self.ct.confirm(now, ct.slot, &mut out.changes) {
+        if self.ct.confirm(p.now, ct.slot, &mut p.out.changes) {
             Ok(())
         } else if nat {
             Err(Verdict::Drop(DropReason::NatExhausted))
         } else {
             Err(DROP)
         }
-    }
-}
-
-/// The packet as rules see it.
-fn view<'a>(
-    frame: &'a Frame,
-    ip: &'a IpHeader,
-    env: &HookEnv<'a>,
-    entry: Option<&super::conntrack::Entry>,
-) -> View<'a> {
-    let (meta, l4) = (frame.meta(), ip.payload(frame.data()));
-    View {
-        ip,
-        l4,
-        in_dev: env.in_dev.map(|d| env.facts.dev_name(d)),
-        out_dev: env.out_dev.map(|d| env.facts.dev_name(d)),
-        packet_type: meta.packet_type,
-        mark: meta.mark,
-        ct: CtView::of(entry, meta.ct.map(|ct| ct.info), is_untracked(ip, l4)),
     }
 }
 

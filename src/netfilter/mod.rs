@@ -59,7 +59,7 @@ pub struct Netfilter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MisplacedRule(
     /// The rule.
-    pub NatRule,
+    pub Box<NatRule>,
 );
 
 impl fmt::Display for MisplacedRule {
@@ -109,7 +109,7 @@ impl Netfilter {
     /// The hook is none where the action can work.
     pub fn add_nat(&mut self, rule: NatRule) -> Result<(), MisplacedRule> {
         if !rule.is_well_placed() {
-            return Err(MisplacedRule(rule));
+            return Err(MisplacedRule(Box::new(rule)));
         }
         self.nat.push(rule);
         self.reorder();

@@ -35,25 +35,26 @@ pub(crate) enum Memory {
     Tcp(Tcp),
 }
 
-/// A tracked flow (`struct nf_conn`).
+/// A tracked flow (`struct nf_conn`). The fields a packet of an open flow touches come first and fill two cache lines.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Entry {
-    pub(crate) original: Flow,
-    pub(crate) reply: Flow,
-    pub(crate) status: u16,
     pub(crate) generation: u32,
+    pub(crate) status: u16,
     pub(crate) expires: Time,
-    pub(crate) memory: Memory,
-    /// Counts the entries of the namespace: their order of creation.
-    pub(crate) seq: u64,
-    pub(crate) mark: u32,
     /// The device a masquerade rule chose the address of.
     pub(crate) masq_dev: Option<DevId>,
+    /// Packets and bytes per direction, if counted.
+    pub(crate) acct: Option<Box<[Count; 2]>>,
+    pub(crate) original: Flow,
+    pub(crate) reply: Flow,
+    pub(crate) memory: Memory,
+    pub(crate) mark: u32,
     /// Neighbours in the list of entries with the same source, newest first; slot numbers.
     pub(crate) src_prev: Option<u32>,
     pub(crate) src_next: Option<u32>,
-    /// Packets and bytes per direction, if counted.
-    pub(crate) acct: Option<Box<[Count; 2]>>,
+    /// Counts the entries of the namespace: their order of creation.
+    pub(crate) seq: u64,
 }
 
 /// Packets and bytes of one direction.

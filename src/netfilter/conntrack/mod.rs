@@ -171,7 +171,7 @@ impl Conntrack {
                 slot
             }
         };
-        self.to_limbo(slot);
+        self.put_in_limbo(slot);
         Ok(slot)
     }
 
@@ -205,7 +205,7 @@ impl Conntrack {
         if self.slots[slot as usize].has(status::CONFIRMED) {
             self.remove(slot, changes);
             self.slots[slot as usize].status |= status::DYING;
-            self.to_limbo(slot);
+            self.put_in_limbo(slot);
         }
     }
 
@@ -263,7 +263,7 @@ impl Conntrack {
         self.vacant.push(slot);
     }
 
-    fn to_limbo(&mut self, slot: u32) {
+    fn put_in_limbo(&mut self, slot: u32) {
         if self.limbo.len() == LIMBO {
             let oldest = self.limbo.pop_front().expect("LIMBO is above zero");
             self.vacate(oldest);

@@ -214,11 +214,10 @@ impl Tcp {
             if !self.peers[other].seen {
                 self.peers[other].end = seg.ack;
             }
-        } else if (self.state, reply) == (TcpState::SynSent, false) || (self.state, reply) == (TcpState::SynRecv, true)
+        } else if matches!((self.state, reply), (TcpState::SynSent, false) | (TcpState::SynRecv, true))
+            && before(self.peers[dir].end, end)
         {
-            if before(self.peers[dir].end, end) {
-                self.peers[dir].end = end; // reinitialised with higher sequence numbers
-            }
+            self.peers[dir].end = end; // reinitialised with higher sequence numbers
         }
         let ack = if has_ack { seg.ack } else { self.peers[other].end };
         if seg.seq_len() == 0 && kind != Kind::Rst {

@@ -4,43 +4,46 @@ use super::Manip;
 use crate::{
     base::proto,
     netfilter::conntrack::flow::Flow,
-    wire::{IpHeader, be16, icmp, put16},
+    wire::{
+        IpHeader, be16, icmp,
+        ip::{V4_HEADER, V6_HEADER},
+        put16,
+    },
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The change of a one's complement sum (RFC 1624 eqn. 3), gathered word by word and applied to several checksums.
 #[derive(Clone, Copy, Default)]
-struct Delta(u64);
+struct Delta(u32);
 
 impl Delta {
     #[inline]
     fn word(&mut self, old: u16, new: u16) {
-        self.0 += !old as u64 + new as u64;
+        self.0 += !old as u32 + new as u32;
     }
 
     #[inline]
-    fn addr(&mut self, old: IpAddr, new: IpAddr) {
-        match (old, new) {
-            (IpAddr::V4(old), IpAddr::V4(new)) => {
-                let (old, new) = (u32::from(old), u32::from(new));
-                self.word((old >> 16) as u16, (new >> 16) as u16);
-                self.word(old as u16, new as u16);
-            }
-            (IpAddr::V6(old), IpAddr::V6(new)) => {
-                for (o, n) in old.segments().into_iter().zip(new.segments()) {
-                    self.word(o, n);
-                }
-            }
-            _ => {}
-        }
+    fn addr4(old: u32, new: u32) -> Delta {
+        let mut d = Delta::default();
+        d.word((old >> 16) as u16, (new >> 16) as u16);
+        d.word(old as u16, new as u16);
+        d
     }
 
+    fn addr6(old: Ipv6Addr, new: Ipv6Addr) -> Delta {
+        let mut d = Delta::default();
+        for (o, n) in old.segments().into_iter().zip(new.segments()) {
+            d.word(o, n);
+        }
+        d
+    }
+
+    /// Two foldings suffice for any sum of 32 bits.
     #[inline]
     fn apply(self, b: &mut [u8], at: usize) {
-        let mut s = self.0 + !be16(b, at) as u64;
-        while s > 0xffff {
-            s = (s & 0xffff) + (s >> 16);
-        }
+        let s = self.0 + !be16(b, at) as u32;
+        let s = (s & 0xffff) + (s >> 16);
+        let s = (s & 0xffff) + (s >> 16);
         put16(b, at, !(s as u16));
     }
 }
@@ -49,43 +52,41 @@ impl Delta {
 /// step. Parts that are cut off, as in a quoted packet, are left alone.
 #[inline]
 pub(crate) fn packet(b: &mut [u8], ip: &mut IpHeader, target: &Flow, manip: Manip) {
-    let (old, new) = match manip {
-        Manip::Src => (ip.src, target.src),
-        Manip::Dst => (ip.dst, target.dst),
-    };
-    let mut pseudo = Delta::default();
-    pseudo.addr(old, new);
-    if let Some(l4) = b.get_mut(ip.header_len..)
-        && ip.frag_offset == 0
-    {
-        upper(l4, ip, target, manip, pseudo);
-    }
-    match new {
-        IpAddr::V4(a) => {
+    let Some((head, l4)) = b.split_at_mut_checked(ip.header_len) else { return };
+    let new = if manip == Manip::Src { target.src } else { target.dst };
+    let old = if manip == Manip::Src { &mut ip.src } else { &mut ip.dst };
+    let pseudo = match (&old, new) {
+        (IpAddr::V4(was), IpAddr::V4(new)) => {
+            let Some(head) = head.first_chunk_mut::<V4_HEADER>() else { return };
             let at = if manip == Manip::Src { 12 } else { 16 };
-            b[at..at + 4].copy_from_slice(&a.octets());
-            pseudo.apply(b, 10);
+            let delta = Delta::addr4(u32::from(*was), u32::from(new));
+            head[at..at + 4].copy_from_slice(&new.octets());
+            delta.apply(head, 10);
+            delta
         }
-        IpAddr::V6(a) => {
+        (IpAddr::V6(was), IpAddr::V6(new)) => {
+            let Some(head) = head.first_chunk_mut::<V6_HEADER>() else { return };
             let at = if manip == Manip::Src { 8 } else { 24 };
-            b[at..at + 16].copy_from_slice(&a.octets());
+            head[at..at + 16].copy_from_slice(&new.octets());
+            Delta::addr6(*was, new)
         }
-    }
-    match manip {
-        Manip::Src => ip.src = new,
-        Manip::Dst => ip.dst = new,
+        _ => return,
+    };
+    *old = new;
+    if ip.frag_offset == 0 {
+        upper(l4, ip.proto, target, manip, pseudo);
     }
 }
 
 /// Ports, identifier and checksum of the upper layer (`l4proto_manip_pkt`). `sum` already holds the change of address.
 #[inline]
-fn upper(l4: &mut [u8], ip: &IpHeader, target: &Flow, manip: Manip, mut sum: Delta) {
-    match ip.proto {
+fn upper(l4: &mut [u8], protocol: u8, target: &Flow, manip: Manip, mut sum: Delta) {
+    match protocol {
         proto::TCP | proto::UDP if l4.len() >= 8 => {
             let (at, port) = if manip == Manip::Src { (0, target.sport) } else { (2, target.dport) };
             sum.word(be16(l4, at), port);
             put16(l4, at, port);
-            if ip.proto == proto::TCP {
+            if protocol == proto::TCP {
                 // A quoted segment may end before its checksum.
                 if l4.len() >= crate::wire::tcp::HEADER {
                     sum.apply(l4, 16);
@@ -98,14 +99,12 @@ fn upper(l4: &mut [u8], ip: &IpHeader, target: &Flow, manip: Manip, mut sum: Del
                 }
             }
         }
-        proto::ICMP if l4.len() >= icmp::HEADER => {
-            // No pseudo header (RFC 792); only queries have an identifier.
-            if has_id(true, l4[0]) {
-                let mut sum = Delta::default();
-                sum.word(be16(l4, 4), target.sport);
-                put16(l4, 4, target.sport);
-                sum.apply(l4, 2);
-            }
+        // No pseudo header (RFC 792); only queries have an identifier.
+        proto::ICMP if l4.len() >= icmp::HEADER && has_id(true, l4[0]) => {
+            let mut sum = Delta::default();
+            sum.word(be16(l4, 4), target.sport);
+            put16(l4, 4, target.sport);
+            sum.apply(l4, 2);
         }
         proto::ICMPV6 if l4.len() >= icmp::HEADER => {
             if has_id(false, l4[0]) {

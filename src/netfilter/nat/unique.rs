@@ -43,44 +43,96 @@ impl Range {
     }
 }
 
-/// The flow a new entry's packets shall have after translation of one end, given the flow they have now. It is unused
-/// unless the range is exhausted, which shows when the entry is confirmed.
-pub(crate) fn choose(
-    ct: &mut Conntrack,
-    now: Time,
-    rng: &mut Rng,
-    entry: u32,
-    current: &Flow,
-    range: &Range,
-    manip: Manip,
-    changes: &mut Vec<FlowChange>,
-) -> Flow {
-    let free = |ct: &Conntrack, f: &Flow| !ct.taken(now, &f.inverse());
-    // 1. Keep the source, or share the mapping this client port has towards others.
-    if manip == Manip::Src && !range.random {
-        if range.has_source(current) {
-            if free(ct, current) {
-                return *current;
+/// The choice for one end of one new entry.
+pub(crate) struct Choice<'a> {
+    pub ct: &'a mut Conntrack,
+    pub now: Time,
+    pub rng: &'a mut Rng,
+    /// The slot of the entry.
+    pub entry: u32,
+    pub range: Range,
+    pub manip: Manip,
+    pub changes: &'a mut Vec<FlowChange>,
+}
+
+impl Choice<'_> {
+    /// The flow the entry's packets shall have after translation, given the flow they have now. It is unused unless the
+    /// range is exhausted, which shows when the entry is confirmed.
+    pub fn choose(&mut self, current: &Flow) -> Flow {
+        let range = self.range;
+        // 1. Keep the source, or share the mapping this client port has towards others.
+        if self.manip == Manip::Src && !range.random {
+            if range.has_source(current) {
+                if self.is_free(current) {
+                    return *current;
+                }
+            } else if let Some(shared) = self.ct.mapping_of_source(self.now, current, |f| range.has_source(f))
+                && self.is_free(&shared)
+            {
+                return shared;
             }
-        } else if let Some(shared) = ct.mapping_of_source(now, current, |f| range.has_source(f))
-            && free(ct, &shared)
-        {
-            return shared;
+        }
+        // 2. An address of the range, 3. with the port as it is, if that will do.
+        let mut flow = pick_address(current, &range, self.manip);
+        if !range.random {
+            let keep = match range.to.ports {
+                Some(ports) => range.has_port(&flow, self.manip) && (ports.min == ports.max || self.is_free(&flow)),
+                None => self.is_free(&flow),
+            };
+            if keep {
+                return flow;
+            }
+        }
+        self.search_port(&mut flow);
+        flow
+    }
+
+    fn is_free(&self, flow: &Flow) -> bool {
+        !self.ct.taken(self.now, &flow.inverse())
+    }
+
+    /// Tries ports from a random start, in ever smaller windows (`nf_nat_l4proto_unique_tuple`).
+    fn search_port(&mut self, flow: &mut Flow) {
+        let Some((min, size)) = port_range(flow, &self.range, self.manip) else { return };
+        let by_source = self.manip == Manip::Src || flow.is_icmp();
+        // Destinations are taken from the first port on, so that a range is a list of fall-backs.
+        let drawn = self.manip == Manip::Src || self.range.random;
+        let mut offset = if drawn { self.rng.next_u64() as u16 } else { 0 };
+        let mut attempts = size.min(MAX_ATTEMPTS);
+        loop {
+            for i in 0..attempts {
+                let port = (min as u32 + offset as u32 % size) as u16;
+                if by_source {
+                    flow.sport = port;
+                } else {
+                    flow.dport = port;
+                }
+                offset = offset.wrapping_add(1);
+                if self.is_free(flow) || (attempts - i <= HARDER && self.evict_finished(&flow.inverse())) {
+                    return;
+                }
+            }
+            if attempts >= size || attempts < MIN_ATTEMPTS {
+                return;
+            }
+            attempts /= 2;
+            offset = self.rng.next_u64() as u16;
         }
     }
-    // 2. An address of the range, 3. with the port as it is, if that will do.
-    let mut flow = pick_address(current, range, manip);
-    if !range.random {
-        let keep = match range.to.ports {
-            Some(ports) => range.has_port(&flow, manip) && (ports.min == ports.max || free(ct, &flow)),
-            None => free(ct, &flow),
-        };
-        if keep {
-            return flow;
+
+    /// Takes the port of a connection in TIME_WAIT whose sequence numbers the new one has passed
+    /// (`nf_nat_used_tuple_harder`, `nf_seq_has_advanced`).
+    fn evict_finished(&mut self, reply: &Flow) -> bool {
+        let Memory::Tcp(new) = self.ct.slot(self.entry).memory else { return false };
+        let Some(hit) = self.ct.find(self.now, reply, self.changes) else { return true };
+        let Memory::Tcp(old) = self.ct.slot(hit.slot).memory else { return false };
+        let advanced = (new.original_end().wrapping_sub(old.original_end()) as i32) > 0;
+        if !hit.reply || new.state != TcpState::SynSent || old.state != TcpState::TimeWait || !advanced {
+            return false;
         }
+        self.ct.kill(hit.slot, self.changes);
+        true
     }
-    search_port(ct, now, rng, entry, &mut flow, range, manip, changes);
-    flow
 }
 
 /// The ports to try: the lowest and how many; `None` if the protocol has none that could be changed.
@@ -100,60 +152,6 @@ fn port_range(flow: &Flow, range: &Range, manip: Manip) -> Option<(u16, u32)> {
         },
         _ => None,
     }
-}
-
-/// Tries ports from a random start, in ever smaller windows (`nf_nat_l4proto_unique_tuple`).
-fn search_port(
-    ct: &mut Conntrack,
-    now: Time,
-    rng: &mut Rng,
-    entry: u32,
-    flow: &mut Flow,
-    range: &Range,
-    manip: Manip,
-    changes: &mut Vec<FlowChange>,
-) {
-    let Some((min, size)) = port_range(flow, range, manip) else { return };
-    let random = |rng: &mut Rng| rng.next_u64() as u16;
-    let by_source = manip == Manip::Src || flow.is_icmp();
-    // Destinations are taken from the first port on, so that a range is a list of fall-backs.
-    let mut offset = if manip == Manip::Src || range.random { random(rng) } else { 0 };
-    let mut attempts = size.min(MAX_ATTEMPTS);
-    loop {
-        for i in 0..attempts {
-            let port = (min as u32 + offset as u32 % size) as u16;
-            if by_source {
-                flow.sport = port;
-            } else {
-                flow.dport = port;
-            }
-            offset = offset.wrapping_add(1);
-            if !ct.taken(now, &flow.inverse())
-                || (attempts - i <= HARDER && evict_finished(ct, now, entry, &flow.inverse(), changes))
-            {
-                return;
-            }
-        }
-        if attempts >= size || attempts < MIN_ATTEMPTS {
-            return;
-        }
-        attempts /= 2;
-        offset = random(rng);
-    }
-}
-
-/// Takes the port of a connection in TIME_WAIT whose sequence numbers the new one has passed
-/// (`nf_nat_used_tuple_harder`, `nf_seq_has_advanced`).
-fn evict_finished(ct: &mut Conntrack, now: Time, entry: u32, reply: &Flow, changes: &mut Vec<FlowChange>) -> bool {
-    let Memory::Tcp(new) = ct.slot(entry).memory else { return false };
-    let Some(hit) = ct.find(now, reply, changes) else { return true };
-    let Memory::Tcp(old) = ct.slot(hit.slot).memory else { return false };
-    let advanced = (new.original_end().wrapping_sub(old.original_end()) as i32) > 0;
-    if !hit.reply || new.state != TcpState::SynSent || old.state != TcpState::TimeWait || !advanced {
-        return false;
-    }
-    ct.kill(hit.slot, changes);
-    true
 }
 
 /// An address of the range, spread by a hash of both addresses (`find_best_ips_proto`).
@@ -193,7 +191,7 @@ fn spread(flow: &Flow, min: IpAddr, max: IpAddr, persistent: bool) -> IpAddr {
             let lowest = min_words[i].swap_bytes();
             (lowest, max_words[i].swap_bytes().wrapping_sub(lowest).wrapping_add(1))
         };
-        out[i] = lowest.wrapping_add((hash as u64 * size as u64 >> 32) as u32).swap_bytes();
+        out[i] = lowest.wrapping_add(((hash as u64 * size as u64) >> 32) as u32).swap_bytes();
         full_range |= out[i] != max_words[i];
         if !persistent {
             hash ^= dst[i];
@@ -250,7 +248,8 @@ mod tests {
     fn flow_through(ct: &mut Conntrack, rng: &mut Rng, f: Flow, range: &Range, manip: Manip) -> Option<Flow> {
         let log = &mut vec![];
         let slot = ct.create(0, f, Memory::Plain, log).unwrap();
-        let chosen = choose(ct, 0, rng, slot, &f, range, manip, log);
+        let mut choice = Choice { ct, now: 0, rng, entry: slot, range: *range, manip, changes: log };
+        let chosen = choice.choose(&f);
         ct.slot_mut(slot).reply = chosen.inverse();
         if manip == Manip::Src {
             ct.slot_mut(slot).status |= crate::netfilter::conntrack::status::SRC_NAT_DONE;
