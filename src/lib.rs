@@ -1,6 +1,7 @@
 //! netsim: a userspace virtual network simulator that behaves like Linux, packet by packet.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod app;
 pub mod base;
@@ -20,3 +21,8 @@ pub mod socket;
 pub mod sys;
 pub mod trace;
 pub mod wire;
+
+/// The examples of the README are run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
