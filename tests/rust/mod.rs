@@ -97,9 +97,8 @@ impl Source {
 
     /// Lines on which another crate is named: `name::` that does not continue a longer path, or `use name;`.
     pub fn names_crate(&self, name: &str) -> impl Iterator<Item = usize> {
-        let colon = |at: Option<usize>| {
-            at.and_then(|i| self.all.get(i)).is_some_and(|(_, token)| *token == Token::Sign(':'))
-        };
+        let colon =
+            |at: Option<usize>| at.and_then(|i| self.all.get(i)).is_some_and(|(_, token)| *token == Token::Sign(':'));
         self.all.iter().enumerate().filter_map(move |(i, (line, token))| {
             let begins = *token == Token::Word(name.to_owned()) && !colon(i.checked_sub(1));
             (begins && colon(Some(i + 1)) && colon(Some(i + 2))).then_some(*line)
