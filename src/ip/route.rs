@@ -254,7 +254,8 @@ impl Kernel {
             }
             if t.is_multicast() {
                 // All hosts (224.0.0.1) is joined everywhere; other groups need a member socket (ip_check_mc_rcu).
-                let member = t == Ipv4Addr::new(224, 0, 0, 1);
+                let joined = |s: &crate::socket::Sockets| s.is_member(dst, dev);
+                let member = t == Ipv4Addr::new(224, 0, 0, 1) || n.sockets.as_deref().is_some_and(joined);
                 return if member { Ok(here(RouteType::Multicast)) } else { Err(silent(DropReason::IpInvalidDest)) };
             }
         }

@@ -252,13 +252,14 @@ impl Sockets {
     }
 }
 
-/// `at` in the form a socket stores it, if its family fits.
+/// `at` in the form a socket stores it, if its family fits. On an IPv6 socket an IPv4 address and its mapped form are the
+/// same.
 pub(super) fn fit(s: &Socket, at: SocketAddr) -> Result<SocketAddr, Errno> {
-    let mapped = canonical(at);
-    match (s.family, at.is_ipv4(), mapped.is_ipv4()) {
-        (Family::V4, true, _) | (Family::V6, false, false) => Ok(at),
-        (Family::V6, false, true) if !s.opts.v6_only => Ok(mapped),
-        (Family::V6, _, true) => Err(Errno::ENETUNREACH),
-        _ => Err(Errno::EAFNOSUPPORT),
+    let plain = canonical(at);
+    match (s.family, plain.is_ipv4()) {
+        (Family::V4, _) if at.is_ipv4() => Ok(at),
+        (Family::V4, _) => Err(Errno::EAFNOSUPPORT),
+        (Family::V6, true) if s.opts.v6_only => Err(Errno::ENETUNREACH),
+        (Family::V6, _) => Ok(plain),
     }
 }

@@ -142,14 +142,15 @@ impl Sockets {
     }
 
     /// Reports an error of this namespace's own making, such as a datagram larger than the path MTU (`ip_local_error`):
-    /// queued if `IP_RECVERR` is set. The call itself returns the errno as well.
+    /// queued if `IP_RECVERR` is set, with the port of the connected peer or 0 (case emsgsize-local). The call itself
+    /// returns the errno as well.
     pub(crate) fn local_error(&mut self, slot: u32, errno: Errno, dst: SocketAddr, mtu: u32, data: &[u8]) {
         let Some(s) = self.get_mut(slot).filter(|s| s.opts.recv_err) else { return };
         let error = SocketError {
             errno,
             origin: ErrorOrigin::Local,
             offender: None,
-            dst: shown(s.family, dst),
+            dst: shown(s.family, SocketAddr::new(dst.ip(), s.peer.map_or(0, |p| p.port()))),
             info: mtu,
             data: SocketError::quote(data),
         };

@@ -21,7 +21,7 @@ pub use options::{Options, PmtuDiscover, RCVBUF_DEFAULT, SockOpt, effective_rcvb
 pub use queue::{Datagram, ErrorOrigin, SocketError, truesize};
 pub use udp::DatagramOutcome;
 
-use crate::base::{AppId, Errno, Map, NsId, Rng, SockId, Tuple, proto};
+use crate::base::{AppId, DevId, Errno, Map, NsId, Rng, SockId, Tuple, proto};
 use queue::Inbox;
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -32,6 +32,9 @@ use std::{
 const INDEX_BITS: u32 = 20;
 /// At most this many sockets per namespace.
 pub const MAX_SOCKETS: usize = 1 << INDEX_BITS;
+
+/// Groups one socket may join (`net.ipv4.igmp_max_memberships`).
+const MAX_MEMBERSHIPS: usize = 20;
 
 /// Address family of a socket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -98,6 +101,8 @@ pub struct Socket {
     pub(crate) inbox: Inbox,
     pub(crate) tcp: tcp::Tcp,
     pub(crate) inode: u32,
+    /// Multicast groups it joined, by device.
+    groups: Vec<(IpAddr, DevId)>,
     /// IPv4 identification of the next packet of a connected socket (`inet_id`).
     ip_id: u16,
     /// The owner has been told and has not looked yet.
@@ -231,6 +236,8 @@ pub struct Sockets {
     receivers: Map<u32, Vec<u32>>,
     /// TCP connections.
     flows: Map<demux::FlowKey, u32>,
+    /// Memberships of all sockets; a group several sockets joined stands here as often.
+    groups: Vec<(IpAddr, DevId)>,
     /// Raw sockets in the order of creation.
     raws: Vec<u32>,
     rng: Rng,
@@ -253,6 +260,7 @@ impl Sockets {
             ports: BTreeSet::new(),
             receivers: Map::default(),
             flows: Map::default(),
+            groups: Vec::new(),
             raws: Vec::new(),
             next_ping_id: rng.next_u64() as u16,
             port_range: bind::EPHEMERAL,
@@ -296,6 +304,7 @@ impl Sockets {
             inbox: Inbox::default(),
             tcp: tcp::Tcp::Idle,
             inode: self.next_inode,
+            groups: Vec::new(),
             ip_id: self.rng.next_u64() as u16,
             woken: false,
         }));
@@ -336,19 +345,51 @@ impl Sockets {
     /// Changes an option.
     ///
     /// # Errors
-    /// `EBADF`; `EINVAL` for a TTL of 0 or for changing `IPV6_V6ONLY` after `bind`.
+    /// `EBADF`; `EINVAL` for a TTL of 0, for changing `IPV6_V6ONLY` after `bind`, or for joining what is no group;
+    /// `EADDRINUSE` for joining a group twice, `EADDRNOTAVAIL` for leaving one it is not in, `ENOBUFS` for too many.
     pub fn set_option(&mut self, slot: u32, opt: SockOpt) -> Result<(), Errno> {
         let s = self.open(slot)?;
         match opt {
             SockOpt::Ttl(Some(0)) => return Err(Errno::EINVAL),
             SockOpt::V6Only(_) if s.local.port() != 0 => return Err(Errno::EINVAL),
             SockOpt::RcvBuf(bytes) => s.inbox.set_limit(effective_rcvbuf(bytes)),
+            SockOpt::JoinGroup(group, _) if !group.is_multicast() => return Err(Errno::EINVAL),
+            SockOpt::JoinGroup(group, dev) => {
+                if s.groups.contains(&(group, dev)) {
+                    return Err(Errno::EADDRINUSE);
+                }
+                if s.groups.len() == MAX_MEMBERSHIPS {
+                    return Err(Errno::ENOBUFS);
+                }
+                s.groups.push((group, dev));
+                self.groups.push((group, dev));
+                return Ok(());
+            }
+            SockOpt::LeaveGroup(group, dev) => {
+                let at = s.groups.iter().position(|g| *g == (group, dev)).ok_or(Errno::EADDRNOTAVAIL)?;
+                s.groups.remove(at);
+                self.leave(&[(group, dev)]);
+                return Ok(());
+            }
             _ => s.opts.set(opt),
         }
         if let SockOpt::NoDelay(_) | SockOpt::KeepAlive(_) = opt {
             s.tcp.apply(&s.opts);
         }
         Ok(())
+    }
+
+    /// Whether some socket joined `group` on `dev` (`ip_check_mc_rcu`).
+    pub fn is_member(&self, group: IpAddr, dev: DevId) -> bool {
+        self.groups.contains(&(group, dev))
+    }
+
+    fn leave(&mut self, groups: &[(IpAddr, DevId)]) {
+        for g in groups {
+            if let Some(at) = self.groups.iter().position(|x| x == g) {
+                self.groups.remove(at);
+            }
+        }
     }
 
     /// Hands a socket to another app, or to nobody.
@@ -439,6 +480,7 @@ impl Sockets {
         entry.generation = entry.generation.wrapping_add(1) & ((1 << (32 - INDEX_BITS)) - 1);
         self.free.push_back(index as u32);
         self.release_port(&s);
+        self.leave(&s.groups);
         if let SockKind::Raw(_) = s.kind {
             self.raws.retain(|r| *r != slot);
         }

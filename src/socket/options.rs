@@ -1,6 +1,7 @@
 //! Socket options: what `setsockopt` can change, and the values a new socket starts with.
 
 use crate::base::{DevId, Time};
+use std::net::IpAddr;
 
 /// Default receive buffer in bytes of kernel memory (`net.core.rmem_default`).
 pub const RCVBUF_DEFAULT: u32 = 212_992;
@@ -62,6 +63,10 @@ pub enum SockOpt {
     IcmpFilter(u32),
     /// `IP_FREEBIND`: may bind an address the namespace does not own.
     FreeBind(bool),
+    /// `IP_ADD_MEMBERSHIP`, `IPV6_JOIN_GROUP`: packets to the group that arrive by the device are accepted.
+    JoinGroup(IpAddr, DevId),
+    /// `IP_DROP_MEMBERSHIP`, `IPV6_LEAVE_GROUP`.
+    LeaveGroup(IpAddr, DevId),
 }
 
 /// Current option values of a socket.
@@ -128,7 +133,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Stores a value. The receive buffer lives in the socket's queue; see [`effective_rcvbuf`].
+    /// Stores a value. The receive buffer lives in the socket's queue, memberships in the socket.
     pub(crate) fn set(&mut self, opt: SockOpt) {
         match opt {
             SockOpt::ReuseAddr(v) => self.reuse_addr = v,
@@ -141,7 +146,7 @@ impl Options {
             SockOpt::Tos(v) => self.tos = v,
             SockOpt::MtuDiscover(v) => self.pmtu = v,
             SockOpt::Mark(v) => self.mark = v,
-            SockOpt::RcvBuf(_) => {}
+            SockOpt::RcvBuf(_) | SockOpt::JoinGroup(..) | SockOpt::LeaveGroup(..) => {}
             SockOpt::V6Only(v) => self.v6_only = v,
             SockOpt::NoDelay(v) => self.no_delay = v,
             SockOpt::KeepAlive(v) => self.keep_alive = v,

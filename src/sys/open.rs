@@ -30,10 +30,9 @@ impl Kernel {
     /// Changes an option.
     ///
     /// # Errors
-    /// `EBADF`; `EINVAL` for a TTL of 0 or for changing `IPV6_V6ONLY` after `bind`; `ENODEV` for a device of another
-    /// namespace.
+    /// Those of [`Sockets::set_option`]; `ENODEV` for a device of another namespace.
     pub fn set_option(&mut self, id: SockId, opt: SockOpt) -> Result<(), Errno> {
-        if let SockOpt::BindToDevice(Some(dev)) = opt
+        if let SockOpt::BindToDevice(Some(dev)) | SockOpt::JoinGroup(_, dev) = opt
             && self.devs.get(dev.index()).is_none_or(|d| d.ns != id.ns)
         {
             return Err(Errno::ENODEV);
