@@ -1,5 +1,7 @@
 //! The worlds the benchmarks run: one path with a bridge and a NAT router, and a switch with many hosts.
 
+#![allow(dead_code, reason = "each benchmark uses its own part of the lab")]
+
 use netsim::{
     base::{DevId, Mac, NsId, Prefix},
     device::bridge::BridgeConfig,

@@ -37,7 +37,6 @@ impl Kernel {
         let known_op = msg.op == arp::REQUEST || msg.op == arp::REPLY;
         let senseless = msg.tpa.is_multicast()
             || (msg.tpa.is_loopback() && !self.conf_or(dev, Conf::RouteLocalnet))
-            || msg.sha == d.mac
             || !d.arp;
         if !known_op || senseless {
             return self.core.drop(ns, Some(dev), frame, DropReason::ArpIgnored);
