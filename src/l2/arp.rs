@@ -35,9 +35,8 @@ impl Kernel {
         };
         let d = self.dev(dev);
         let known_op = msg.op == arp::REQUEST || msg.op == arp::REPLY;
-        let senseless = msg.tpa.is_multicast()
-            || (msg.tpa.is_loopback() && !self.conf_or(dev, Conf::RouteLocalnet))
-            || !d.arp;
+        let senseless =
+            msg.tpa.is_multicast() || (msg.tpa.is_loopback() && !self.conf_or(dev, Conf::RouteLocalnet)) || !d.arp;
         if !known_op || senseless {
             return self.core.drop(ns, Some(dev), frame, DropReason::ArpIgnored);
         }
