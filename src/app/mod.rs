@@ -4,8 +4,12 @@
 //! machine-readable [`Outcome`].
 
 mod outcome;
+mod ping;
+mod traceroute;
 
 pub use outcome::{Hop, Outcome};
+pub use ping::{Ping, PingConfig};
+pub use traceroute::{Traceroute, TracerouteConfig, TracerouteMethod};
 
 use crate::{
     base::{AppId, NsId, SockId, Time},

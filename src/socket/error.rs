@@ -124,12 +124,14 @@ impl Sockets {
     pub(super) fn queue_icmp_error(&mut self, slot: u32, errno: Errno, e: &IcmpError<'_>) {
         let t = ports::tuple(e.quoted, e.l4);
         let port = if t.proto == proto::UDP || t.proto == proto::TCP { t.dport } else { 0 };
+        let Some(s) = self.get_mut(slot) else { return };
         let body = match t.proto {
+            // raw_err: everything behind the IP header.
+            _ if matches!(s.kind, SockKind::Raw(_)) => e.l4,
             proto::UDP => e.l4.get(udp::HEADER..).unwrap_or_default(),
             proto::TCP => Segment::parse(e.l4).map_or(&[][..], |s| &e.l4[s.header_len..]),
             _ => e.l4,
         };
-        let Some(s) = self.get_mut(slot) else { return };
         let error = SocketError {
             errno,
             origin: ErrorOrigin::Icmp { kind: e.kind, code: e.code },
