@@ -16,6 +16,7 @@ pub use errno::Errno;
 pub use id::{AppId, DevId, NsId, SockId};
 pub use mac::{Mac, MacParseError};
 pub use prefix::{Prefix, PrefixParseError};
+pub(crate) use prefix::{mask4, mask6};
 pub use rng::{Rng, key_of};
 pub use time::{MS, NS, SEC, Time, US};
 pub use tuple::{Tuple, proto};

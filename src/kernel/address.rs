@@ -3,7 +3,7 @@
 use super::{ConfigError, IfAddr, Kernel, sysctl::Conf};
 use crate::{
     base::{DevId, Errno, Prefix},
-    route::{AddMode, NextHop, Protocol, Route, RouteType, Scope, table},
+    route::{AddMode, Family, NextHop, Protocol, Route, RouteType, Scope, table},
 };
 use std::net::IpAddr;
 
@@ -83,9 +83,7 @@ impl Kernel {
         }
         let ns = self.dev(dev).ns;
         if self.dev(dev).addrs.iter().all(|a| a.prefix.is_ipv4() != gone.prefix.is_ipv4()) {
-            self.ns_mut(ns)
-                .fib
-                .remove(|r| r.dst.is_ipv4() == gone.prefix.is_ipv4() && r.hops().iter().any(|h| h.dev == Some(dev)));
+            self.ns_mut(ns).fib.device_without_address(dev, Family::of(gone.prefix.addr()));
         }
         self.change_netfilter(ns, |nf, out| nf.addr_removed(dev, gone.prefix.addr(), out));
         self.routes_changed(ns);
@@ -97,14 +95,21 @@ impl Kernel {
         let loopback = self.dev(dev).is_loopback();
         let up = self.dev(dev).up;
         let addr = a.prefix.addr();
+        let linkdown = !self.dev(dev).carrier;
+        // fib_add_ifaddr: the routes of a secondary address prefer its primary as source.
+        let same = |x: &&IfAddr| !x.secondary && x.prefix.len() == a.prefix.len() && x.subnet() == a.subnet();
+        let primary = self.dev(dev).addrs.iter().find(same).filter(|_| a.secondary).map_or(addr, |p| p.prefix.addr());
         let mut add = |dst: Prefix, kind: RouteType, table: u32, scope: Scope| {
-            let route = Route::new(dst, kind, NextHop::dev(dev))
-                .in_table(table)
-                .with_scope(scope)
-                .with_protocol(Protocol::Kernel)
-                .with_src(addr);
-            // Existing routes stay: two addresses of one subnet share them.
-            let _ = self.ns_mut(ns).fib.add(route, AddMode::Add);
+            let hop = NextHop { linkdown: linkdown && kind != RouteType::Local, ..NextHop::dev(dev) };
+            let route = Route::new(dst, kind, hop).in_table(table).with_protocol(Protocol::Kernel);
+            let route = if addr.is_ipv4() {
+                route.with_scope(scope).with_src(primary)
+            } else {
+                // IP6_RT_PRIO_ADDRCONF
+                route.with_metric(if kind == RouteType::Local { 0 } else { 256 })
+            };
+            // The very same route may be there already, and stays.
+            let _ = self.ns_mut(ns).fib.add(route, AddMode::Append);
         };
         add(Prefix::host(addr), RouteType::Local, table::LOCAL, Scope::Host);
         if !up {
@@ -119,7 +124,7 @@ impl Kernel {
             } else if !a.secondary && (!subnet.is_host() || a.peer.is_some()) {
                 add(subnet, RouteType::Unicast, table::MAIN, Scope::Link);
             }
-            if let Some(b) = a.broadcast() {
+            if let Some(b) = a.broadcast().filter(|_| !a.secondary) {
                 add(Prefix::host(b.into()), RouteType::Broadcast, table::LOCAL, Scope::Link);
             }
         } else if !loopback && !subnet.is_host() {
@@ -155,18 +160,17 @@ impl Kernel {
 
     /// A device came up again: its connected routes return, others do not (fib_netdev_event NETDEV_UP).
     pub(crate) fn restore_connected_routes(&mut self, dev: DevId) {
+        let (ns, carrier) = (self.dev(dev).ns, self.dev(dev).carrier);
+        self.ns_mut(ns).fib.device_up(dev, carrier);
         for a in self.dev(dev).addrs.clone() {
             self.add_address_routes(dev, a);
         }
     }
 
-    /// A device went down: all its routes go, but the addresses stay local (fib_disable_ip).
+    /// A device went down: its routes go, but IPv4 addresses stay local (fib_disable_ip).
     pub(crate) fn flush_routes_of(&mut self, dev: DevId) {
         let ns = self.dev(dev).ns;
-        self.ns_mut(ns).fib.remove(|r| {
-            r.kind != RouteType::Local && r.hops().iter().any(|h| h.dev == Some(dev)) && r.hops().len() == 1
-        });
-        self.ns_mut(ns).fib.set_dead(dev, true);
+        self.ns_mut(ns).fib.device_down(dev);
         self.routes_changed(ns);
     }
 }

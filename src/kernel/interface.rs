@@ -61,6 +61,7 @@ impl Kernel {
         let lo = self.new_device(ns, "lo", Mac::ZERO, LOOPBACK_MTU, DeviceKind::Loopback)?;
         let n = self.ns_mut(ns);
         n.lo = lo;
+        n.fib.set_loopback(lo);
         n.ip_id = n.rng.next_u64() as u32;
         let home = Prefix::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8).expect("8 is a prefix length");
         self.add_address(lo, home, None)?;

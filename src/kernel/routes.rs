@@ -2,9 +2,9 @@
 
 use super::{ConfigError, Kernel};
 use crate::{
-    base::{DevId, Errno, NsId},
+    base::{DevId, NsId},
     neigh::{SetEntry, SetMode},
-    route::{AddMode, Route, RouteError, RouteSelector, RouteSpec, RouteType, Rule, RuleSpec, parse_route},
+    route::{AddMode, LinkState, Route, RouteError, RouteSelector, RouteSpec, Rule, RuleSpec, WordError, parse_route},
 };
 use std::net::IpAddr;
 
@@ -46,7 +46,7 @@ impl Kernel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn exec_route(&mut self, ns: NsId, words: &str) -> Result<(), ConfigError> {
-        let spec = parse_route(words).map_err(route_error)?;
+        let spec = parse_route(words).map_err(word_error)?;
         self.add_route_spec(ns, &spec, AddMode::Add)
     }
 
@@ -75,36 +75,20 @@ impl Kernel {
     /// # Errors
     /// As rtnetlink would answer.
     pub fn add_rule_spec(&mut self, ns: NsId, spec: &RuleSpec) -> Result<(), ConfigError> {
-        let rule = spec.resolve(&|name| self.find_dev(ns, name)).map_err(route_error)?;
+        let priority = self.ns(ns).fib.default_priority(spec.family);
+        let rule = spec.resolve(&|name| self.find_dev(ns, name), priority).map_err(word_error)?;
         self.add_rule(ns, rule)
     }
 
-    /// Fills in what the words leave open: the device a gateway is on, and the checks of fib_check_nh.
+    /// Fills in what the words leave open – the device a gateway is on – after the checks of fib_create_info.
     fn resolve_route(&self, ns: NsId, spec: &RouteSpec) -> Result<Route, ConfigError> {
-        let mut route = spec.resolve(&|name| self.find_dev(ns, name)).map_err(route_error)?;
-        if let Some(src) = route.src
-            && !self.is_local(ns, src)
-        {
-            return Err(ConfigError::new(Errno::EINVAL, "Invalid prefsrc address"));
-        }
-        if !matches!(route.kind, RouteType::Unicast | RouteType::Multicast) {
-            return Ok(route);
-        }
-        for hop in route.hops_mut() {
-            match (hop.via, hop.dev) {
-                (Some(via), dev) => {
-                    let out = self.ns(ns).fib.check_gateway(via, dev, hop.onlink).map_err(route_error)?;
-                    hop.dev = Some(out);
-                }
-                (None, Some(_)) => {}
-                (None, None) => return Err(ConfigError::new(Errno::ENODEV, "No such device")),
-            }
-            let dev = hop.dev.expect("set above");
-            if !self.dev(dev).up {
-                return Err(ConfigError::new(Errno::ENETDOWN, "Nexthop device is not up"));
-            }
-            hop.linkdown = !self.dev(dev).carrier;
-        }
+        let mut route = spec.resolve(&|name| self.find_dev(ns, name)).map_err(word_error)?;
+        let link = |dev: DevId| match self.dev(dev) {
+            d if !d.up => LinkState::Down,
+            d if d.carrier => LinkState::Up,
+            _ => LinkState::NoCarrier,
+        };
+        self.ns(ns).fib.check_route(&mut route, &link).map_err(route_error)?;
         Ok(route)
     }
 
@@ -151,5 +135,9 @@ impl Kernel {
 }
 
 fn route_error(e: RouteError) -> ConfigError {
+    ConfigError { errno: e.errno(), message: e.explanation().unwrap_or_default().into() }
+}
+
+fn word_error(e: WordError) -> ConfigError {
     ConfigError { errno: e.errno(), message: e.to_string() }
 }
