@@ -94,9 +94,9 @@ impl Kernel {
         frame: &Frame,
     ) -> SegmentOutcome {
         let back = Tuple { src: ip.dst, dst: ip.src, sport: segment.dport, dport: segment.sport, proto: proto::TCP };
-        let config = self.tcp_config(ns, ip.is_ipv4());
+        let config = matches!(target, Target::Listener(_)).then(|| self.tcp_config(ns, ip.is_ipv4()));
         let Some(sockets) = self.nss[ns.index()].sockets.as_deref_mut() else { return SegmentOutcome::NoSocket };
-        if let Target::Listener(_) = target {
+        if let Some(config) = config {
             sockets.tcp.config = config;
         }
         let Some(opts) = sockets.get(target.slot()).map(|s| s.options()) else { return SegmentOutcome::NoSocket };

@@ -1,4 +1,4 @@
-//! Binding, demultiplexing and errors of datagram sockets; twins are naive scans.
+//! Binding, demultiplexing and errors of datagram sockets.
 
 use super::*;
 use crate::{
@@ -381,3 +381,5 @@ fn families_are_kept_apart() {
     assert_eq!(t.set_option(99, SockOpt::Broadcast(true)), Err(Errno::EBADF));
     assert_eq!(t.recv(99), Err(Errno::EBADF));
 }
+
+mod properties;

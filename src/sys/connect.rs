@@ -18,6 +18,27 @@ impl Kernel {
     /// `EINPROGRESS` for TCP. `ENETUNREACH`, `EHOSTUNREACH`, `EACCES` or `EINVAL` from the routing tables; `EACCES` for
     /// a broadcast address without `SO_BROADCAST` (`ENETUNREACH` for TCP); `EISCONN`, `EALREADY`, `EADDRNOTAVAIL` when
     /// no port is left; the reason a previous attempt failed, once; `EAFNOSUPPORT`, `EBADF`.
+    ///
+    /// ```
+    /// use netsim::{base::Errno, sim::{Limits, World}, socket::{Family, SockKind, tcp::TcpState}};
+    /// let mut w = World::new(7);
+    /// let a = w.add_namespace("a")?;
+    /// let server = w.socket(a, Family::V4, SockKind::Tcp, None)?;
+    /// w.bind(server, "127.0.0.1:80".parse()?)?;
+    /// w.listen(server, 8)?;
+    /// let client = w.socket(a, Family::V4, SockKind::Tcp, None)?;
+    /// assert_eq!(w.connect(client, "127.0.0.1:80".parse()?), Err(Errno::EINPROGRESS));
+    /// w.run(&Limits::default());
+    /// assert_eq!(w.tcp_state(client), Some(TcpState::Established));
+    /// let (conn, peer) = w.accept(server)?;
+    /// assert_eq!(peer, w.local_addr(client)?);
+    ///
+    /// w.send(client, b"GET /")?;
+    /// w.run(&Limits::default());
+    /// let mut buf = [0; 16];
+    /// assert_eq!(w.recv(conn, &mut buf)?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connect(&mut self, id: SockId, peer: SocketAddr) -> Result<(), Errno> {
         let sockets = self.sockets_of(id)?;
         let s = sockets.get(id.slot).ok_or(Errno::EBADF)?;

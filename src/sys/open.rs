@@ -103,6 +103,19 @@ impl Kernel {
     }
 
     /// Takes the oldest entry of the error queue (`MSG_ERRQUEUE`); there are entries only with `IP_RECVERR`.
+    ///
+    /// ```
+    /// use netsim::{base::Errno, sim::{Limits, World}, socket::{ErrorOrigin, Family, SockKind, SockOpt}};
+    /// let mut w = World::new(7);
+    /// let a = w.add_namespace("a")?;
+    /// let s = w.socket(a, Family::V4, SockKind::Udp, None)?;
+    /// w.set_option(s, SockOpt::RecvErr(true))?;
+    /// w.send_to(s, b"anybody?", "127.0.0.1:9".parse()?)?;
+    /// w.run(&Limits::default());
+    /// let e = w.recv_error(s).expect("nobody listens on port 9");
+    /// assert_eq!((e.errno, e.origin), (Errno::ECONNREFUSED, ErrorOrigin::Icmp { kind: 3, code: 3 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_error(&mut self, id: SockId) -> Option<SocketError> {
         self.sockets_of(id).ok()?.recv_error(id.slot)
     }

@@ -10,6 +10,12 @@ use crate::{
 use std::net::SocketAddr;
 
 /// States of a connection (RFC 9293 §3.3.2).
+///
+/// ```
+/// use netsim::socket::tcp::TcpState;
+/// assert_eq!(TcpState::TimeWait.name(), "TIME-WAIT");
+/// assert_eq!(TcpState::Listen.number(), 0x0a);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum TcpState {
     /// No connection.
@@ -69,14 +75,6 @@ impl TcpState {
             TcpState::Listen => 10,
             TcpState::Closing => 11,
         }
-    }
-
-    /// Whether this end has sent, or wants to send, its FIN.
-    pub const fn send_closed(self) -> bool {
-        matches!(
-            self,
-            TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck | TcpState::TimeWait
-        )
     }
 }
 
