@@ -381,3 +381,35 @@ fn every_call_on_a_closed_socket_fails() {
     assert!(l.w.poll(s).error);
     l.w.close(s);
 }
+
+#[test]
+fn ipv6_over_lo() {
+    let mut l = Lab::new();
+    // Whether `lo` has ::1 by itself depends on the IPv6 sysctls.
+    let lo = l.w.ns(l.h1).lo;
+    if l.w.dev(lo).addrs.iter().all(|a| a.prefix.is_ipv4()) {
+        l.w.add_address(lo, "::1/128".parse().unwrap(), None).unwrap();
+    }
+    let v6 = |l: &mut Lab, kind| l.w.socket(l.h1, Family::V6, kind, None).unwrap();
+    let listener = v6(&mut l, SockKind::Tcp);
+    l.w.bind(listener, at("[::1]:80")).unwrap();
+    l.w.listen(listener, 1).unwrap();
+    let c = v6(&mut l, SockKind::Tcp);
+    assert_eq!(l.w.connect(c, at("[::1]:80")), Err(Errno::EINPROGRESS));
+    l.run(SEC);
+    let (s, peer) = l.w.accept(listener).unwrap();
+    assert_eq!(peer.ip(), at("[::1]:0").ip());
+    l.w.send(c, &[7; 30_000]).unwrap();
+    l.run(SEC);
+    let mut buf = vec![0; 40_000];
+    assert_eq!(l.w.recv(s, &mut buf), Ok(30_000));
+    let u = v6(&mut l, SockKind::Udp);
+    l.w.bind(u, at("[::]:53")).unwrap();
+    let d = v6(&mut l, SockKind::Udp);
+    l.w.send_to(d, b"six", at("[::1]:53")).unwrap();
+    l.w.send_to(d, b"four", at("[::ffff:127.0.0.1]:53")).unwrap();
+    l.run(SEC);
+    let (six, four) = (l.w.recv_from(u).unwrap(), l.w.recv_from(u).unwrap());
+    assert_eq!((&six.data[..], six.from.ip()), (&b"six"[..], at("[::1]:0").ip()));
+    assert_eq!((&four.data[..], four.from.ip()), (&b"four"[..], at("[::ffff:127.0.0.1]:0").ip()));
+}
