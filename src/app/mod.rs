@@ -3,13 +3,20 @@
 //! An app is one file and one line in [`crate::scenario`]'s builder. It prints what the real tool prints and keeps a
 //! machine-readable [`Outcome`].
 
+mod http;
 mod outcome;
 mod ping;
+mod stream;
+mod tcp;
 mod traceroute;
+mod udp;
 
-pub use outcome::{Hop, Outcome};
+pub use http::{HttpGet, HttpGetConfig, HttpServer, HttpServerConfig};
+pub use outcome::{Hop, Outcome, Stream};
 pub use ping::{Ping, PingConfig};
+pub use tcp::{TcpClient, TcpClientConfig, TcpEnd, TcpPayload, TcpServer, TcpServerConfig, TcpServerMode};
 pub use traceroute::{Traceroute, TracerouteConfig, TracerouteMethod};
+pub use udp::{UdpSend, UdpSendConfig, UdpServer, UdpServerConfig};
 
 use crate::{
     base::{AppId, NsId, SockId, Time},

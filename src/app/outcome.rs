@@ -13,6 +13,20 @@ pub struct Hop {
     pub probes: Vec<Option<(IpAddr, String)>>,
 }
 
+/// One connection a server took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Stream {
+    /// Who connected.
+    pub peer: (IpAddr, u16),
+    /// Bytes received.
+    pub bytes: u64,
+    /// A digest of the bytes received, to compare with [`Outcome::Tcp`]'s `sent_digest`.
+    pub digest: u64,
+    /// The peer ended the connection in order, and everything that was to be sent back was; for an HTTP server, the
+    /// answer was 200.
+    pub complete: bool,
+}
+
 /// What came of an app so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "app")]
@@ -66,13 +80,19 @@ pub enum Outcome {
         peers: Vec<(IpAddr, u16)>,
         /// The error that kept it from starting.
         error: Option<Errno>,
+        /// The start of the last datagram, as text.
+        last: Option<String>,
+        /// The connections taken, in the order they were accepted, at most 1024.
+        streams: Vec<Stream>,
     },
     /// A TCP client.
     Tcp {
         /// Whether the connection was established.
         connected: bool,
-        /// Bytes sent and acknowledged to the program.
+        /// Bytes the socket took.
         sent: u64,
+        /// A digest of those bytes.
+        sent_digest: u64,
         /// Bytes received.
         received: u64,
         /// The error that ended it.
@@ -81,7 +101,7 @@ pub enum Outcome {
         took: Option<Time>,
         /// Everything that was to be transferred was, and the connection was closed in order.
         complete: bool,
-        /// A digest of the bytes received, to compare with what was sent.
+        /// A digest of the bytes received; that of an empty stream is not 0.
         digest: u64,
     },
     /// An HTTP client.
