@@ -37,6 +37,7 @@ mod arp;
 mod dev;
 mod hex;
 mod machine;
+mod route;
 mod snmp;
 mod sockets;
 mod sockstat;
@@ -60,6 +61,7 @@ const NET: &[(&str, Render)] = &[
     ("netstat", snmp::netstat),
     ("nf_conntrack", conntrack),
     ("raw", sockets::raw),
+    ("route", route::route),
     ("snmp", snmp::snmp),
     ("sockstat", sockstat::sockstat),
     ("sockstat6", sockstat::sockstat6),

@@ -367,6 +367,8 @@ mod tests {
                 bytes: 0,
                 peers: vec![([10, 0, 0, 1].into(), 80)],
                 error: Some(Errno::EADDRINUSE),
+                last: None,
+                streams: Vec::new(),
             }
         }
     }
@@ -386,8 +388,7 @@ mod tests {
         let [app] = &run.apps[..] else { panic!("one app was started") };
         assert_eq!((&app.ns[..], &app.command[..], app.started_ns, app.exit), ("a", "visitor", SEC, Some(3)));
         assert_eq!(app.output, ["hello"]);
-        let outcome =
-            json!({"app": "server", "served": 0, "bytes": 0, "peers": [["10.0.0.1", 80]], "error": "EADDRINUSE"});
+        let outcome = json!({"app": "server", "served": 0, "bytes": 0, "peers": [["10.0.0.1", 80]], "error": "EADDRINUSE", "last": null, "streams": []});
         assert_eq!(app.outcome, outcome);
     }
 }
