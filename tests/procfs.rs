@@ -101,8 +101,12 @@ fn neighbours_as_the_kernel_lists_them() {
 #[test]
 fn devices_count_frames() {
     let mut lab = lab();
-    lab.ping(lab.h1, "10.0.0.254", 1);
-    lab.ping(lab.h1, "127.0.0.1", 1);
+    for to in ["10.0.0.254", "127.0.0.1"] {
+        let config = PingConfig { count: Some(1), ..PingConfig::to(to.parse().unwrap()) };
+        lab.w.spawn(lab.h1, 0, Box::new(Ping::new(config)));
+    }
+    // Five seconds later the neighbours would probe each other.
+    lab.w.run(&Limits { until: Some(SEC), ..Limits::default() });
     let text = lab.read(lab.h1, "/proc/net/dev");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(

@@ -230,7 +230,7 @@ impl Tcp {
         put16(&mut b, 0, src.port());
         put16(&mut b, 2, self.port);
         put32(&mut b, 4, seq as u32);
-        b[12] = (TCP_LEN / 4 << 4) as u8;
+        b[12] = ((TCP_LEN / 4) << 4) as u8;
         b[13] = tcp::SYN;
         put16(&mut b, 14, 5840);
         b[20..24].copy_from_slice(&[2, 4, 0x05, 0xb4]); // MSS 1460
