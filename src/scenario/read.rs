@@ -36,7 +36,8 @@ pub(crate) trait Read: Sized {
     /// What is expected, for messages: `a duration such as "10ms"`.
     fn expected() -> String;
 
-    /// Reads a value that stands on its own.
+    /// Reads a value that stands on its own. A mistake is reported to `reader`; what can be made of the rest is
+    /// returned all the same, so that later checks find further mistakes. Only with no report is the value as written.
     fn read(node: &Node, reader: &mut Reader) -> Option<Self>;
 
     /// Reads what stands in the parentheses of a variant, `Name(...)`: by default one value.
@@ -45,6 +46,12 @@ pub(crate) trait Read: Sized {
             Shape::Tuple(_, items) if items.len() == 1 => Self::read(&items[0], reader),
             _ => reader.wrong(node, &format!("{} in parentheses", Self::expected())),
         }
+    }
+
+    /// What to put in the place of an entry of a map that could not be read, so that its name stays known.
+    fn stand_in(span: Span) -> Option<Self> {
+        let _ = span;
+        None
     }
 
     /// The value as a tree.
@@ -65,8 +72,8 @@ pub struct Field {
     pub doc: &'static [&'static str],
     /// The name of its type in the library.
     pub kind: &'static str,
-    /// Its default as a Rust expression; `None` if the field must be given.
-    pub default: Option<&'static str>,
+    /// Writes its default as it would be written in a file; `None` if the field must be given.
+    pub default: Option<fn() -> String>,
     /// The values it may take, if limited.
     pub range: Option<&'static str>,
 }
@@ -218,7 +225,7 @@ macro_rules! record {
                     name: record!(@key $field $($key)?),
                     doc: &[$($fdoc),*],
                     kind: stringify!($ty),
-                    default: record!(@text $($default)?),
+                    default: record!(@default $ty $(, $default)?),
                     range: record!(@text $($range)?),
                 }, )*
             ];
@@ -231,10 +238,10 @@ macro_rules! record {
                 $(
                     let key = record!(@key $field $($key)?);
                     let $field: Option<$ty> = match given.iter().find(|(w, _)| w.text == key) {
-                        Some((_, value)) => {
-                            <$ty as $crate::scenario::read::Read>::read(value, reader)
-                                $(.filter(|v| $crate::scenario::read::Ranged::check_range(v, key, $range, reader)))?
-                        }
+                        // What could not be read is replaced by the default, so that the rest can still be checked.
+                        Some((_, value)) => <$ty as $crate::scenario::read::Read>::read(value, reader)
+                            $(.filter(|v| $crate::scenario::read::Ranged::check_range(v, key, $range, reader)))?
+                            $(.or(Some($default)))?,
                         None => record!(@missing node, $what, key, $ty, reader $(, $default)?),
                     };
                 )*
@@ -292,6 +299,14 @@ macro_rules! record {
     };
     (@key $field:ident) => { stringify!($field) };
     (@key $field:ident $key:literal) => { $key };
+    (@default $ty:ty) => { None };
+    (@default $ty:ty, $default:expr) => {{
+        fn default() -> String {
+            let value: $ty = $default;
+            $crate::scenario::print::line(&$crate::scenario::read::Read::write(&value))
+        }
+        Some(default)
+    }};
     (@text) => { None };
     (@text $e:expr) => { Some(stringify!($e)) };
     (@missing $node:ident, $what:literal, $key:ident, $ty:ty, $reader:ident) => {

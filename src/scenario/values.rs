@@ -218,9 +218,7 @@ impl<T: Read> Read for Vec<T> {
         let Shape::List(items) = &node.shape else {
             return reader.wrong(node, &format!("a list `[...]` of {}", T::expected()));
         };
-        // Every item is read even if one is wrong, so that all mistakes are found.
-        let read: Vec<Option<T>> = items.iter().map(|item| T::read(item, reader)).collect();
-        read.into_iter().collect()
+        Some(items.iter().filter_map(|item| T::read(item, reader)).collect())
     }
 
     fn write(&self) -> Node {
@@ -274,7 +272,6 @@ impl<T: Read> Read for Entries<T> {
         let Shape::Map(items) = &node.shape else { return reader.wrong(node, &Self::expected()) };
         let mut first: crate::base::Map<&str, Span> = crate::base::Map::default();
         let mut out = Vec::with_capacity(items.len());
-        let mut complete = true;
         for (key, value) in items {
             let name = Spanned::<String>::read(key, reader);
             if let Shape::Text { text, .. } = &key.shape {
@@ -285,16 +282,14 @@ impl<T: Read> Read for Entries<T> {
                         .related(*earlier, "first here")
                         .help("give one of them another name");
                     reader.report::<()>(d);
-                    complete = false;
+                    continue;
                 }
                 first.insert(text, key.span);
             }
-            match (name, T::read(value, reader)) {
-                (Some(name), Some(value)) => out.push((name, value)),
-                _ => complete = false,
-            }
+            let value = T::read(value, reader).or_else(|| T::stand_in(value.span));
+            out.extend(name.zip(value));
         }
-        complete.then_some(Entries(out))
+        Some(Entries(out))
     }
 
     fn write(&self) -> Node {

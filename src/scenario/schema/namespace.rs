@@ -2,7 +2,7 @@
 
 use super::{Bridge, Device, Fdb, Filter, Nat, Plain, Port, Server};
 use crate::scenario::{
-    Entries, IfAddr, NeighLine, RouteLine, RuleLine, Spanned,
+    Entries, IfAddr, NeighLine, RouteLine, RuleLine, Span, Spanned,
     node::Node,
     read::{Read, Reader, choice, record},
 };
@@ -106,12 +106,21 @@ record! {
 }
 
 /// A namespace as it stands in a scenario, its preset expanded.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Expanded {
     /// All its settings.
     pub namespace: Namespace,
     /// The preset it was written as: `Plain`, `Router`, `Host` or `Switch`.
     pub preset: &'static str,
+    /// Where all of it is written.
+    pub span: Span,
+}
+
+impl PartialEq for Expanded {
+    /// Whether both expand to the same settings.
+    fn eq(&self, other: &Expanded) -> bool {
+        self.namespace == other.namespace
+    }
 }
 
 impl std::ops::Deref for Expanded {
@@ -128,7 +137,11 @@ impl Read for Expanded {
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Expanded> {
-        Preset::read(node, reader).map(Preset::expand)
+        Preset::read(node, reader).map(|preset| preset.expand(node.span))
+    }
+
+    fn stand_in(span: Span) -> Option<Expanded> {
+        Some(Expanded { namespace: Namespace::default(), preset: "Plain", span })
     }
 
     /// Writes the plain settings the preset stands for.
@@ -138,8 +151,8 @@ impl Read for Expanded {
 }
 
 impl Preset {
-    /// The plain settings this stands for.
-    pub fn expand(self) -> Expanded {
+    /// The plain settings this stands for; `span` is where it is written.
+    pub fn expand(self, span: Span) -> Expanded {
         let preset = self.name();
         let namespace = match self {
             Preset::Plain(namespace) => namespace,
@@ -169,7 +182,7 @@ impl Preset {
                 }
             }
         };
-        Expanded { namespace, preset }
+        Expanded { namespace, preset, span }
     }
 }
 
