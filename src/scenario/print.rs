@@ -76,10 +76,12 @@ fn block(node: &Node, depth: usize, column: usize, out: &mut String) {
             out.push_str(&key);
             block(value, d, d * 4 + key.chars().count(), out);
         }),
-        Shape::Record(name, fields) => lines(name_of(name), "(", ")", fields.iter(), depth, out, |(word, value), d, out| {
-            let _ = write!(out, "{}: ", word.text);
-            block(value, d, d * 4 + word.text.len() + 2, out);
-        }),
+        Shape::Record(name, fields) => {
+            lines(name_of(name), "(", ")", fields.iter(), depth, out, |(word, value), d, out| {
+                let _ = write!(out, "{}: ", word.text);
+                block(value, d, d * 4 + word.text.len() + 2, out);
+            })
+        }
         _ => out.push_str(&one_line),
     }
 }

@@ -18,10 +18,15 @@ pub(crate) struct Reader {
 impl Reader {
     /// Notes a mistake and yields the `None` that stands for the value that could not be read.
     pub(crate) fn report<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
-        if self.found.len() < MAX_DIAGNOSTICS {
+        if !self.is_full() {
             self.found.push(diagnostic);
         }
         None
+    }
+
+    /// Whether no further mistake will be kept: what only serves to describe one need not be worked out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_DIAGNOSTICS
     }
 
     /// Notes that a value has the wrong form.
@@ -142,6 +147,10 @@ pub(crate) fn fields<'n>(
         _ => return reader.wrong(node, &format!("the fields of {what} in parentheses")),
     };
     for (i, (word, _)) in given.iter().enumerate() {
+        // Only mistakes make the list longer than `known`, and there is an end to those.
+        if reader.is_full() {
+            break;
+        }
         if !known.iter().any(|f| f.name == word.text) {
             let names = || known.iter().map(|f| f.name);
             let help = did_you_mean(&word.text, names())

@@ -163,9 +163,8 @@ impl Preset {
                 namespace
             }
             Preset::Host(host) => {
-                let route = |gateway: Spanned<IpAddr>| {
-                    Spanned::new(RouteLine { text: format!("default via {gateway}") }, gateway.span)
-                };
+                let route =
+                    |gateway: Spanned<IpAddr>| Spanned::new(RouteLine::default_via(gateway.value), gateway.span);
                 let eth0 = Device::Plain(Plain::with_addresses(vec![host.addr]));
                 Namespace {
                     devices: Entries(vec![("eth0".to_string().into(), eth0)]),

@@ -1,4 +1,8 @@
-//! A user's mistake: where it is, what is wrong, what was expected and what to try. The only door to miette.
+//! A user's mistake: where it is, what is wrong, what was expected and what to try.
+
+mod render;
+
+pub use render::render;
 
 use super::Span;
 use std::fmt;

@@ -1,0 +1,92 @@
+//! Kernel settings and servers.
+
+use super::Checker;
+use crate::{
+    base::Map,
+    kernel::sysctl,
+    scenario::{Diagnostic, Expanded, Span, Spanned, node::shorten},
+};
+use std::net::IpAddr;
+
+pub(super) fn check(c: &mut Checker<'_, '_>) {
+    for (_, ns, settings) in c.sound() {
+        for (key, value) in settings.sysctl.iter() {
+            check_sysctl(c, ns, key, value);
+        }
+        check_servers(c, ns, settings);
+        if settings.proc.pid && !settings.proc.mount {
+            let span = settings.span;
+            let message = format!("`{ns}` has its own processes but reads the machine's `/proc`");
+            let d = Diagnostic::warning("pid-without-mount", Span { end: span.start + 1, ..span }, message);
+            c.report(d.label("in this namespace").help("a PID namespace shows in `/proc` only with `mount: true`"));
+        }
+    }
+}
+
+fn check_sysctl(c: &mut Checker<'_, '_>, ns: &str, key: &Spanned<String>, value: &Spanned<String>) {
+    if c.reader.is_full() {
+        return;
+    }
+    let meaning = if key.len() > 128 { Err(None) } else { sysctl::parse_key(key).map_err(Some) };
+    let ranges = match meaning {
+        Ok(sysctl::Key::Namespace(knobs)) => knobs.iter().map(|k| k.range()).collect(),
+        Ok(sysctl::Key::Conntrack(_)) => vec![(0, i32::MAX)],
+        Ok(sysctl::Key::Device(conf, dev)) => {
+            if !matches!(&*dev, "all" | "default") && !c.device(ns, &Spanned::new(dev.into(), key.span)) {
+                return;
+            }
+            vec![conf.range()]
+        }
+        Err(error) => {
+            let d = Diagnostic::error("unknown-sysctl", key.span, format!("there is no setting `{}`", shorten(key)));
+            let help = match error {
+                Some(sysctl::SysctlError::Unknown(near)) => format!("did you mean `{near}`?"),
+                _ => "settings are named as in /proc/sys, as in `net.ipv4.ip_forward`".into(),
+            };
+            c.report(d.label("unknown setting").help(help));
+            return;
+        }
+    };
+    let words: Vec<&str> = value.split_whitespace().take(ranges.len() + 1).collect();
+    let fits = |(word, (min, max)): (&&str, &(i32, i32))| word.parse::<i32>().is_ok_and(|n| (*min..=*max).contains(&n));
+    // Keys with several values of which only some have a meaning here, such as tcp_rmem, take all three.
+    let several = ranges.len() == 1 && key.ends_with("mem") && value.split_whitespace().count() == 3;
+    if several || (words.len() == ranges.len() && words.iter().zip(&ranges).all(fits)) {
+        return;
+    }
+    let expected: Vec<String> = ranges
+        .iter()
+        .map(|(min, max)| if *max == i32::MAX { format!("at least {min}") } else { format!("{min} to {max}") })
+        .collect();
+    let message = format!("`{}` cannot be \"{}\"", shorten(key), shorten(value));
+    let d = Diagnostic::error("bad-sysctl", value.span, message);
+    c.report(d.label(format!("expected a whole number: {}", expected.join(", then "))));
+}
+
+fn check_servers(c: &mut Checker<'_, '_>, ns: &str, settings: &Expanded) {
+    let mut used: Map<(bool, u16), Vec<(Option<IpAddr>, Span)>> = Map::default();
+    for server in &settings.run {
+        let (port, bind) = server.listens();
+        if let Some(bind) = bind
+            && !bind.value.is_loopback()
+            && !bind.value.is_unspecified()
+            && !settings.devices.iter().any(|(_, d)| d.addresses().iter().any(|a| a.local.addr() == bind.value))
+        {
+            let d =
+                Diagnostic::error("foreign-source", bind.span, format!("{} is not an address of `{ns}`", bind.value));
+            c.report(d.label("a server cannot be bound to it").help("leave `bind` out to listen on every address"));
+        }
+        let bind = bind.map(|b| b.value).filter(|b| !b.is_unspecified());
+        let others = used.entry((server.is_udp(), port.value)).or_default();
+        // Two sockets clash if their addresses are equal or one of them is any.
+        let clash = others.iter().take(64).find(|(other, _)| bind.is_none() || other.is_none() || *other == bind);
+        if let Some((_, first)) = clash {
+            let protocol = if server.is_udp() { "UDP" } else { "TCP" };
+            let message = format!("two servers of `{ns}` listen on {protocol} port {}", port.value);
+            let span = if port.span.is_none() { server.span } else { port.span };
+            let d = Diagnostic::error("port-twice", span, message).label("the same port again");
+            c.reader.report::<()>(d.related(*first, "first server").help("EADDRINUSE: give one of them another port"));
+        }
+        others.push((bind, server.span));
+    }
+}
