@@ -7,6 +7,7 @@ use netsim::{
         UdpSend, UdpSendConfig, UdpServer, UdpServerConfig,
     },
     base::{AppId, DevId, Errno, MS, NsId, SEC},
+    device::bridge::BridgeConfig,
     link::{Loss, NetemConfig, QdiscConfig},
     neigh::{SetEntry, SetMode},
     sim::{Limits, World},
@@ -210,6 +211,53 @@ fn local_errors_end_ping_at_once() {
     }
     let Outcome::Ping { local_error, .. } = c.w.app(no_route).outcome else { panic!() };
     assert_eq!(local_error, Some(Errno::ENETUNREACH));
+}
+
+/// Case icmp-redirect: the redirect is printed, the request is answered.
+#[test]
+fn ping_shows_redirects() {
+    let mut w = World::new(7);
+    let [h, r1, r2, sw] = ["h", "r1", "r2", "sw"].map(|n| w.add_namespace(n).unwrap());
+    let bridge = w.add_bridge(sw, "br0", BridgeConfig::default()).unwrap();
+    for (ns, port, addr) in [(h, "p0", "10.0.0.1/24"), (r1, "p1", "10.0.0.254/24"), (r2, "p2", "10.0.0.253/24")] {
+        let (eth, port) = w.add_veth((ns, "eth0"), (sw, port)).unwrap();
+        w.set_master(port, bridge).unwrap();
+        w.add_address(eth, addr.parse().unwrap(), None).unwrap();
+    }
+    let lo = w.find_dev(r2, "lo").unwrap();
+    w.add_address(lo, "10.9.0.9/32".parse().unwrap(), None).unwrap();
+    w.set_sysctl(r1, "net.ipv4.ip_forward", "1").unwrap();
+    route(&mut w, h, "default via 10.0.0.254");
+    route(&mut w, r1, "10.9.0.0/24 via 10.0.0.253");
+    let app = w.spawn(h, 0, Box::new(Ping::new(PingConfig { count: Some(1), ..PingConfig::to(ip("10.9.0.9")) })));
+    w.run(&Limits::default());
+    let lines = timeless(w.app(app).output);
+    assert_eq!(
+        lines[1..3],
+        [
+            "From 10.0.0.254: icmp_seq=1 Redirect Host(New nexthop: 10.0.0.253)",
+            "64 bytes from 10.9.0.9: icmp_seq=1 ttl=64 time=T ms",
+        ]
+    );
+}
+
+#[test]
+fn programs_speak_ipv6() {
+    let mut c = chain();
+    let lo = c.w.find_dev(c.a, "lo").unwrap();
+    if !c.w.dev(lo).addrs.iter().any(|a| a.prefix.addr() == ip("::1")) {
+        c.w.add_address(lo, "::1/128".parse().unwrap(), None).unwrap();
+    }
+    let server = UdpServer::new(UdpServerConfig { bind: at("[::1]:7000"), echo: true });
+    c.w.spawn(c.a, 0, Box::new(server));
+    let config = UdpSendConfig { bind: Some(at("[::1]:5001")), ..UdpSendConfig::to(at("[::1]:7000")) };
+    let client = c.w.spawn(c.a, 0, Box::new(UdpSend::new(config)));
+    let ping = c.ping(PingConfig { count: Some(1), ..PingConfig::to(ip("2001:db8::1")) });
+    c.run();
+    assert_eq!(c.lines(client), ["5 bytes from [::1]:7000: \"hello\"", "1 datagrams sent, 1 answered"]);
+    assert_eq!(c.lines(ping), ["ping: connect: Network is unreachable"]);
+    let address = "00000000000000000000000000000001 01 80 10 80       lo\n";
+    assert_eq!(netsim::procfs::read(&c.w, c.a, "/proc/net/if_inet6").unwrap(), address);
 }
 
 #[test]

@@ -202,8 +202,9 @@ fn missing(kernel: &Kernel, ns: NsId, parts: &[&str]) -> ProcError {
         _ => return ProcError::NoSuchFile { path, near: Some(join(&parts[..known])), entries: Vec::new() },
     };
     let wrong = parts.get(known).copied().unwrap_or_default();
-    let score = |name: &String| strsim::jaro_winkler(name, wrong);
-    let best = entries.iter().max_by(|a, b| score(a).total_cmp(&score(b))).filter(|name| score(name) > 0.7);
+    let distance = |name: &String| strsim::osa_distance(name, wrong);
+    let near_enough = wrong.chars().count() / 3 + 1;
+    let best = entries.iter().min_by_key(|name| distance(name)).filter(|name| distance(name) <= near_enough);
     let near = best.map(|name| join(&parts[..known]) + "/" + name);
     ProcError::NoSuchFile { path, near, entries }
 }
