@@ -80,6 +80,17 @@ impl Kernel {
         self.add_rule(ns, rule)
     }
 
+    /// Deletes the first routing rule that the words of `ip rule del` fit.
+    ///
+    /// # Errors
+    /// `ENOENT` if none does.
+    pub fn delete_rule_spec(&mut self, ns: NsId, spec: &RuleSpec) -> Result<Rule, ConfigError> {
+        let selector = spec.selector(&|name| self.find_dev(ns, name)).map_err(word_error)?;
+        let gone = self.ns_mut(ns).fib.delete_rule(spec.family, &selector).map_err(route_error)?;
+        self.routes_changed(ns);
+        Ok(gone)
+    }
+
     /// Fills in what the words leave open – the device a gateway is on – after the checks of fib_create_info.
     fn resolve_route(&self, ns: NsId, spec: &RouteSpec) -> Result<Route, ConfigError> {
         let mut route = spec.resolve(&|name| self.find_dev(ns, name)).map_err(word_error)?;

@@ -200,6 +200,16 @@ impl Default for Run {
     }
 }
 
+/// A value as indented JSON with a line end.
+///
+/// # Panics
+/// If it has keys that are no strings, or numbers that are not finite.
+pub(super) fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("documents have string keys and finite numbers only");
+    text.push('\n');
+    text
+}
+
 impl Run {
     /// Fills in the seed, the digest, the end of the run, the ledger of frames, and the apps.
     pub fn set_world(&mut self, world: &World, summary: &RunSummary) {
@@ -260,10 +270,7 @@ impl Run {
 
     /// The document, indented, with a line end.
     pub fn to_json(&self) -> String {
-        let mut text =
-            serde_json::to_string_pretty(self).expect("the document has string keys and finite numbers only");
-        text.push('\n');
-        text
+        pretty(self)
     }
 }
 

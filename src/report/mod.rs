@@ -7,7 +7,9 @@ pub mod frames;
 pub mod json;
 pub mod jsonl;
 pub mod pcapng;
+pub mod run;
 pub mod stats;
+pub mod story;
 pub mod text;
 pub mod words;
 

@@ -4,9 +4,12 @@
 //! [`schema`], collecting every mistake on the way; the result is checked as a whole (names, addresses, reachability of
 //! gateways). Whoever consumes a [`Scenario`] may rely on those checks.
 
+mod build;
 mod check;
 pub mod diagnose;
 mod directory;
+pub mod exec;
+mod expect;
 mod lines;
 mod load;
 mod names;
@@ -15,11 +18,14 @@ mod print;
 mod quantities;
 mod read;
 mod repeat;
+mod run;
 pub mod schema;
+mod sketch;
 mod span;
 pub mod topology;
 mod values;
 
+pub use build::{BuildOptions, Built, build};
 pub use diagnose::{Diagnostic, Severity};
 pub use directory::{Cable, Directory, NoAddress};
 pub use lines::{NeighLine, RouteLine, RuleLine};
@@ -29,6 +35,7 @@ pub use print::print;
 pub use quantities::{BitRate, Duration, Share, Size};
 pub use read::{Field, Variant};
 pub use repeat::MAX_COPIES;
+pub use run::{Progress, RunOptions, run};
 pub use schema::{Device, Expanded, Namespace, Scenario};
 pub use span::{Span, Spanned};
 pub use values::Entries;

@@ -134,6 +134,11 @@ impl World {
         }
     }
 
+    /// Events handled since the world was made.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
     /// All apps, in the order they were spawned.
     pub fn apps(&self) -> impl Iterator<Item = AppInfo<'_>> {
         (0..self.apps.len() as u32).map(|i| self.app(AppId(i)))

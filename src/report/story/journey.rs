@@ -4,6 +4,7 @@ use super::{Entry, moment::Moment};
 use crate::{
     base::{NsId, Time, Tuple, proto},
     trace::{Delivery, Direction, FdbChange, FrameId, HookPoint, Names, NeighState, Origin, RouteUse, Switching},
+    wire::icmp::{self, unreach},
 };
 use serde::Serialize;
 
@@ -116,9 +117,10 @@ fn answer(entries: &[Entry], end: Option<LegEnd>) -> Option<(FrameId, usize)> {
         matches!(e.moment, Moment::Created { origin: Origin::Icmp | Origin::Reset, parent: Some(p) } if p == end.frame)
     });
     let by_socket = || {
-        entries[end.at..].iter().take_while(|e| e.time == time).position(|e| {
-            e.ns == end.ns && matches!(e.moment, Moment::Created { origin: Origin::Socket, .. })
-        })
+        entries[end.at..]
+            .iter()
+            .take_while(|e| e.time == time)
+            .position(|e| e.ns == end.ns && matches!(e.moment, Moment::Created { origin: Origin::Socket, .. }))
     };
     let delivered = matches!(entries[end.at].moment, Moment::Delivered(Delivery::Socket));
     let at = by_parent.map(|i| from + i).or_else(|| by_socket().filter(|_| delivered).map(|i| end.at + i))?;
@@ -157,9 +159,9 @@ impl Teller<'_> {
                     }
                 }
                 Moment::Delivered(Delivery::Split | Delivery::Joined | Delivery::Copied) => {
-                    let child = self.entries[..].iter().find(|c| {
-                        matches!(c.moment, Moment::Created { parent: Some(p), .. } if p == current)
-                    });
+                    let child = self.entries[..]
+                        .iter()
+                        .find(|c| matches!(c.moment, Moment::Created { parent: Some(p), .. } if p == current));
                     let text = match e.moment {
                         Moment::Delivered(Delivery::Split) => "too large for the next device: sent in fragments",
                         _ => "all fragments are here: put together again",
@@ -199,7 +201,9 @@ impl Teller<'_> {
     fn crossed(&self, out: Option<usize>, arrived: &Entry) -> Option<(Topic, String)> {
         let from = &self.entries[out?];
         let (a, b) = (from.dev?, arrived.dev?);
-        if a == b || from.ns == arrived.ns && self.names.ns(from.ns) == self.names.ns(arrived.ns) && self.same_cable(from) {
+        if a == b
+            || from.ns == arrived.ns && self.names.ns(from.ns) == self.names.ns(arrived.ns) && self.same_cable(from)
+        {
             return None;
         }
         let took = arrived.time - from.time;
@@ -241,7 +245,9 @@ impl Teller<'_> {
             }
             Moment::Awaits { addr } => {
                 let reply = self.entries[at..].iter().find_map(|n| match n.moment {
-                    Moment::Neighbour { addr: a, to, mac, .. } if n.ns == e.ns && a == *addr && to != NeighState::Incomplete => {
+                    Moment::Neighbour { addr: a, to, mac, .. }
+                        if n.ns == e.ns && a == *addr && to != NeighState::Incomplete =>
+                    {
                         Some((to, mac))
                     }
                     _ => None,
@@ -258,7 +264,9 @@ impl Teller<'_> {
                 let text = match to {
                     Switching::Up => format!("{bridge} hands it up: {dst} is the bridge's own address"),
                     Switching::Port(p) => format!("{bridge} knows {dst} behind port {}", self.names.dev(*p)),
-                    Switching::Flood(n) if dst.is_multicast() => format!("{bridge} floods it to {n} port(s): it is for everybody"),
+                    Switching::Flood(n) if dst.is_multicast() => {
+                        format!("{bridge} floods it to {n} port(s): it is for everybody")
+                    }
                     Switching::Flood(n) => format!("{bridge} does not know {dst}: floods it to {n} port(s)"),
                 };
                 (Topic::Bridge, text)
@@ -273,7 +281,7 @@ impl Teller<'_> {
                 (Topic::Conntrack, text)
             }
             Moment::IcmpError { kind, code, to } => {
-                let what = crate::wire::icmp::describe(to.is_ipv4(), *kind, *code);
+                let what = icmp_words(to.is_ipv4(), *kind, *code);
                 (Topic::Icmp, format!("{ns} reports to {to}: {what}"))
             }
             Moment::Delivered(to) => {
@@ -302,6 +310,28 @@ impl Teller<'_> {
             | Moment::Route { purpose: RouteUse::Input, .. } => return None,
         })
     }
+}
+
+/// What an ICMP error says, in words.
+fn icmp_words(ipv4: bool, kind: u8, code: u8) -> String {
+    let words = match (ipv4, kind, code) {
+        (true, icmp::UNREACHABLE, unreach::NET) | (false, icmp::v6::UNREACHABLE, 0) => "network unreachable",
+        (true, icmp::UNREACHABLE, unreach::HOST) | (false, icmp::v6::UNREACHABLE, 3) => "host unreachable",
+        (true, icmp::UNREACHABLE, unreach::PROTOCOL) => "protocol unreachable",
+        (true, icmp::UNREACHABLE, unreach::PORT) | (false, icmp::v6::UNREACHABLE, 4) => {
+            "port unreachable, nobody listens there"
+        }
+        (true, icmp::UNREACHABLE, unreach::FRAG_NEEDED) | (false, icmp::v6::PACKET_TOO_BIG, _) => {
+            "too big for the next link"
+        }
+        (true, icmp::UNREACHABLE, unreach::NET_PROHIBITED | unreach::HOST_PROHIBITED | unreach::ADMIN_PROHIBITED)
+        | (false, icmp::v6::UNREACHABLE, 1) => "prohibited by the administrator",
+        (true, icmp::TIME_EXCEEDED, 0) | (false, icmp::v6::TIME_EXCEEDED, 0) => "time exceeded, the TTL ran out here",
+        (true, icmp::TIME_EXCEEDED, _) | (false, icmp::v6::TIME_EXCEEDED, _) => "fragments are missing",
+        (true, icmp::REDIRECT, _) => "there is a shorter way",
+        _ => return format!("ICMP type {kind} code {code}"),
+    };
+    words.to_string()
 }
 
 /// What a translation changed.

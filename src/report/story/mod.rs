@@ -10,9 +10,10 @@ pub use journey::{Journey, Leg, Stage, Topic};
 
 use crate::{
     base::{NsId, Time},
-    trace::{FrameId, Names, Origin, Record, Sink},
+    trace::{FrameId, Names, Origin, Record, RouteUse, Sink},
 };
 use moment::Moment;
+use std::net::IpAddr;
 
 /// At most this many events are kept; a longer run has a story of its beginning.
 const MAX_EVENTS: usize = 400_000;
@@ -52,14 +53,25 @@ impl StorySink {
         self.left_out
     }
 
-    /// The journey of the first packet that namespace `ns` sent at or after `from`, and of the answer to it.
-    /// `None` if it sent none before `until`.
-    pub fn journey(&self, names: &Names, ns: NsId, from: Time, until: Time) -> Option<Journey> {
+    /// The journey of the first packet that namespace `ns` sent at or after `from`, and of the answer to it; with `to`,
+    /// of the first to that address. `None` if it sent none before `until`.
+    pub fn journey(&self, names: &Names, ns: NsId, to: Option<IpAddr>, from: Time, until: Time) -> Option<Journey> {
         let start = self.entries.partition_point(|e| e.time < from);
-        let first = self.entries[start..].iter().take_while(|e| e.time < until).find(|e| {
-            e.ns == ns && matches!(e.moment, Moment::Created { origin: Origin::Socket, .. })
-        })?;
+        let mut sent = self.entries[start..].iter().take_while(|e| e.time < until).filter(|e| e.ns == ns);
+        let first = match to {
+            // A socket's packet is routed first of all.
+            Some(to) => sent.find(|e| {
+                matches!(e.moment, Moment::Route { purpose: RouteUse::Output, dst, .. } if dst == to)
+                    && e.frame.is_some_and(|f| self.made_by_socket(f, start))
+            })?,
+            None => sent.find(|e| matches!(e.moment, Moment::Created { origin: Origin::Socket, .. }))?,
+        };
         Some(journey::follow(&self.entries, names, first.frame?))
+    }
+
+    fn made_by_socket(&self, frame: FrameId, start: usize) -> bool {
+        let born = self.entries[start..].iter().find(|e| e.frame == Some(frame));
+        born.is_some_and(|e| matches!(e.moment, Moment::Created { origin: Origin::Socket, .. }))
     }
 
     /// The journey of one frame, and of the answer to it.

@@ -101,7 +101,7 @@ fn check_match(c: &mut Checker<'_, '_>, ns: &str, m: &Match, chain: &str) {
         }
     }
     both(c, &m.tcp, &m.udp, "write two rules");
-    if let (Some(true), Some(ports)) = (m.icmp, m.tcp.or(m.udp)) {
+    if let (true, Some(ports)) = (m.icmp, m.tcp.or(m.udp)) {
         let d = Diagnostic::error("two-protocols", ports.span, "ICMP has no ports");
         c.report(d.label("no packet can be both").help("write two rules"));
     }

@@ -69,6 +69,24 @@ record! {
     }
 }
 
+impl Default for Scenario {
+    /// A scenario without namespaces.
+    fn default() -> Scenario {
+        Scenario {
+            title: None,
+            about: None,
+            seed: 1.into(),
+            namespaces: Entries::default(),
+            links: Vec::new(),
+            steps: Vec::new(),
+            expect: Vec::new(),
+            until: None,
+            limits: Limits::default(),
+            save: Vec::new(),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {

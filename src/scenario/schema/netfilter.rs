@@ -173,8 +173,8 @@ record! {
         tcp: Option<Spanned<Ports>> = None,
         /// Is UDP to this port.
         udp: Option<Spanned<Ports>> = None,
-        /// Is ICMP (or not, if `false`).
-        icmp: Option<bool> = None,
+        /// Is ICMP (or ICMPv6).
+        icmp: bool = false,
         /// Its connection is in one of these states.
         state: Vec<State> = Vec::new(),
     }
@@ -195,8 +195,8 @@ record! {
         tcp: Option<Spanned<Ports>> = None,
         /// Is UDP to this port.
         udp: Option<Spanned<Ports>> = None,
-        /// Is ICMP (or not, if `false`).
-        icmp: Option<bool> = None,
+        /// Is ICMP (or ICMPv6).
+        icmp: bool = false,
         /// Its connection is in one of these states.
         state: Vec<State> = Vec::new(),
         /// What the sender gets.

@@ -1,7 +1,7 @@
 //! Servers of a namespace.
 
 use crate::scenario::{
-    Size, Spanned,
+    Spanned,
     read::{choice, record},
 };
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 choice! {
     /// A program that waits for clients, from the start of the run.
     pub enum Server is "a server" {
-        /// Answers every GET with one page.
+        /// Answers every GET of `/` with one page.
         Http(Http),
         /// Sends every datagram back.
         UdpEcho(Listen),
@@ -39,10 +39,9 @@ record! {
         port: Spanned<u16> [1..=65_535] = 80.into(),
         /// The address it is bound to. Default: any.
         bind: Option<Spanned<IpAddr>> = None,
-        /// The page. Default: a line that names the namespace.
+        /// The first line of the page; the second says who is asking, as the server sees it. Default: a line that names
+        /// the namespace.
         body: Option<Spanned<String>> = None,
-        /// Makes the page this long instead, filled with a pattern; at most 1 GB.
-        size: Option<Spanned<Size>> [0..=1_000_000_000] = None,
     }
 }
 

@@ -139,8 +139,10 @@ record! {
         interval: Spanned<Duration> = Duration(crate::base::SEC).into(),
         /// The local port. Default: any free one.
         port: Option<Spanned<u16>> [1..=65_535] = None,
-        /// Connect the socket, so that it learns of ICMP errors.
-        connect: bool = true,
+        /// Whether the program learns of ICMP errors (`IP_RECVERR`).
+        errors: bool = true,
+        /// How long to wait for answers after the last one; it ends earlier when each was answered.
+        wait: Spanned<Duration> [0..=3_600_000_000_000] = Duration(crate::base::SEC).into(),
         /// Whether broadcasts are allowed.
         broadcast: bool = false,
     }

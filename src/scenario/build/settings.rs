@@ -1,0 +1,30 @@
+//! Kernel settings, routes, rules and neighbours.
+
+use super::Builder;
+use crate::{
+    kernel::ConfigError,
+    scenario::{Diagnostic, exec},
+};
+
+impl Builder<'_> {
+    pub(super) fn settings(&mut self) {
+        let scenario = self.scenario;
+        for (name, ns) in scenario.namespaces.iter() {
+            let Some(id) = self.world.find_ns(name) else { continue };
+            for (key, value) in ns.sysctl.iter() {
+                if let Err(e) = self.world.set_sysctl(id, key, value) {
+                    let span =
+                        if matches!(e, crate::kernel::sysctl::SysctlError::Value(_)) { value.span } else { key.span };
+                    self.refuse(Diagnostic::error("bad-sysctl", span, e.to_string()));
+                }
+            }
+            let lines = ns.routes.iter().map(|l| (l.span, "route", l.text.as_str()));
+            let lines = lines.chain(ns.rules.iter().map(|l| (l.span, "rule", l.text.as_str())));
+            let lines = lines.chain(ns.neigh.iter().map(|l| (l.span, "neigh", l.text.as_str())));
+            for (span, object, words) in lines {
+                let done = exec::add(&mut self.world, id, object, words);
+                self.check(span, done.map_err(|e| ConfigError::new(e.errno(), e.sentence())));
+            }
+        }
+    }
+}
