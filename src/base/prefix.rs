@@ -95,6 +95,13 @@ impl Prefix {
         }
     }
 
+    /// Whether the IPv4 address with these bits lies in this prefix.
+    #[inline]
+    pub(crate) fn contains4(self, addr: u32) -> bool {
+        // A shift of 64 bits has room for the empty prefix: no branch.
+        matches!(self.addr, IpAddr::V4(n) if u64::from(u32::from(n) ^ addr) >> (32 - u32::from(self.len)) == 0)
+    }
+
     /// The directed broadcast address: IPv4 prefixes shorter than `/31` have one.
     pub fn broadcast(self) -> Option<Ipv4Addr> {
         match self.addr {

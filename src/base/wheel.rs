@@ -426,7 +426,7 @@ impl<T> Wheel<T> {
             self.chunks[at as usize].next = self.free_chunk;
             (self.free_chunk, at) = (at, next);
         }
-        front.sorted.sort_unstable_by(|a, b| (b.0, b.1, b.2).cmp(&(a.0, a.1, a.2)));
+        front.sorted.sort_unstable_by_key(|e| Reverse((e.0, e.1, e.2)));
         let latest = front.sorted[0].0;
         front.end = if place < 64 { latest } else { latest | 63 };
         front.pushed = 0;

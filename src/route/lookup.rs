@@ -53,15 +53,8 @@ pub struct Lookup<'a> {
     pub table: u32,
 }
 
-/// What one table says.
-type Found<'a> = (&'a Route, Outcome<'a>);
-
-#[derive(Clone, Copy)]
-enum Outcome<'a> {
-    Way(&'a NextHop),
-    Refused(LookupError),
-    Thrown,
-}
+/// What one table says: a route, and its next hop unless it is a special one.
+type Found<'a> = (&'a Route, Option<&'a NextHop>);
 
 impl Fib {
     /// Finds the route of a packet.
@@ -95,7 +88,7 @@ impl Fib {
 
     /// The same among routes whose scope is at least `scope`: asked for a gateway, only on-link routes count.
     pub(super) fn find(&self, key: &FlowKey, scope: Scope, skip: bool) -> Result<Lookup<'_>, LookupError> {
-        let family = Family::of(key.dst);
+        let family = if key.dst.is_ipv4() { Family::V4 } else { Family::V6 };
         if !self.has_own_rules() {
             let local = self.table(family, table::LOCAL).and_then(|t| search(t, key, scope, skip));
             let main = || self.table(family, table::MAIN).and_then(|t| search(t, key, scope, skip));
@@ -106,7 +99,7 @@ impl Fib {
                     Some(found) => Some(main().filter(|m| m.0.dst.len() > found.0.dst.len()).unwrap_or(found)),
                     None => main(),
                 },
-                Family::V6 => local.filter(|l| !matches!(l.1, Outcome::Thrown)).or_else(main),
+                Family::V6 => local.filter(|l| l.0.kind != RouteType::Throw).or_else(main),
             };
             if let Some(result) = first.and_then(result) {
                 return result;
@@ -144,7 +137,7 @@ impl Fib {
     /// The type of the entry for `addr` in table local, if it has one: whether the address is delivered here, and how.
     #[inline]
     pub fn local_kind(&self, addr: IpAddr) -> Option<RouteType> {
-        self.table(Family::of(addr), table::LOCAL)?.search(addr, |route| Some(route.kind))
+        self.table(Family::of(addr), table::LOCAL)?.search(&addr, |route| Some(route.kind))
     }
 
     /// What kind of address this is here: `Local`, `Broadcast`, `Anycast` or `Multicast`, by its form or by table
@@ -168,42 +161,38 @@ impl Fib {
             _ => {}
         }
         let usable = |route: &Route| dev.is_none_or(|dev| route.uses(dev)).then_some(route.kind);
-        self.table(Family::of(addr), table::LOCAL).and_then(|t| t.search(addr, usable)).unwrap_or(RouteType::Unicast)
+        self.table(Family::of(addr), table::LOCAL).and_then(|t| t.search(&addr, usable)).unwrap_or(RouteType::Unicast)
     }
 }
 
 /// What this table says of the packet.
 #[inline]
 fn search<'a>(table: &'a Table, key: &FlowKey, scope: Scope, ignore_linkdown: bool) -> Option<Found<'a>> {
-    table.search(key.dst, |route| {
+    table.search(&key.dst, |route| {
         if route.tos != 0 && route.tos != key.tos & TOS_MASK || route.scope < scope {
             return None;
         }
-        let outcome = match route.kind {
-            RouteType::Unreachable => Outcome::Refused(LookupError::Unreachable),
-            RouteType::Prohibit => Outcome::Refused(LookupError::Prohibit),
-            RouteType::Blackhole => Outcome::Refused(LookupError::Blackhole),
-            RouteType::Throw => Outcome::Thrown,
-            _ => Outcome::Way(pick(&route.hops, key, ignore_linkdown)?),
-        };
-        Some((route, outcome))
+        let hop = if route.kind.is_special() { None } else { Some(pick(&route.hops, key, ignore_linkdown)?) };
+        Some((route, hop))
     })
 }
 
 /// The answer; `None` to ask the next rule.
 #[inline]
-fn result((route, outcome): Found<'_>) -> Option<Result<Lookup<'_>, LookupError>> {
-    match outcome {
-        Outcome::Way(hop) => Some(Ok(Lookup { route, hop, table: route.table })),
-        Outcome::Refused(error) => Some(Err(error)),
-        Outcome::Thrown => None,
+fn result((route, hop): Found<'_>) -> Option<Result<Lookup<'_>, LookupError>> {
+    match (hop, route.kind) {
+        (Some(hop), _) => Some(Ok(Lookup { route, hop, table: route.table })),
+        (None, RouteType::Unreachable) => Some(Err(LookupError::Unreachable)),
+        (None, RouteType::Prohibit) => Some(Err(LookupError::Prohibit)),
+        (None, RouteType::Blackhole) => Some(Err(LookupError::Blackhole)),
+        (None, _) => None, // throw
     }
 }
 
 /// Chooses a usable hop (`fib_lookup_good_nhc`, `fib_select_multipath`).
 #[inline]
 fn pick<'a>(hops: &'a Hops, key: &FlowKey, ignore_linkdown: bool) -> Option<&'a NextHop> {
-    let alive = |hop: &NextHop| !hop.dead && !(ignore_linkdown && hop.linkdown);
+    let alive = |hop: &NextHop| !(hop.dead || ignore_linkdown && hop.linkdown);
     let usable = |hop: &NextHop| alive(hop) && key.oif.is_none_or(|dev| hop.dev == Some(dev));
     match hops {
         Hops::One(hop) => usable(hop).then_some(hop),

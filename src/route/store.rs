@@ -28,8 +28,60 @@ pub(super) struct Table {
 enum Store {
     /// Ordered by prefix length, descending; then by address.
     Few(Vec<Route>),
-    Many4(Box<PrefixMap<(u32, u8), Vec<Route>>>),
-    Many6(Box<PrefixMap<(u128, u8), Vec<Route>>>),
+    Many4(Box<PrefixMap<(u32, u8), Group>>),
+    Many6(Box<PrefixMap<(u128, u8), Group>>),
+}
+
+/// The routes to one prefix. There is nearly always one, and a look-up finds it without another step; the list is
+/// empty only for a moment.
+#[derive(Clone)]
+enum Group {
+    One(Route),
+    Several(Vec<Route>),
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        Group::Several(Vec::new())
+    }
+}
+
+impl Group {
+    #[inline]
+    fn routes(&self) -> &[Route] {
+        match self {
+            Group::One(route) => std::slice::from_ref(route),
+            Group::Several(routes) => routes,
+        }
+    }
+
+    fn routes_mut(&mut self) -> &mut [Route] {
+        match self {
+            Group::One(route) => std::slice::from_mut(route),
+            Group::Several(routes) => routes,
+        }
+    }
+
+    /// Changes the list of routes.
+    fn edit<R>(&mut self, change: impl FnOnce(&mut Vec<Route>) -> R) -> R {
+        let mut routes = self.take();
+        let result = change(&mut routes);
+        *self = match routes.pop() {
+            Some(only) if routes.is_empty() => Group::One(only),
+            last => {
+                routes.extend(last);
+                Group::Several(routes)
+            }
+        };
+        result
+    }
+
+    fn take(&mut self) -> Vec<Route> {
+        match std::mem::take(self) {
+            Group::One(route) => vec![route],
+            Group::Several(routes) => routes,
+        }
+    }
 }
 
 /// What the trie is keyed by.
@@ -61,8 +113,8 @@ impl Table {
     pub(super) fn group(&self, dst: Prefix) -> &[Route] {
         match &self.store {
             Store::Few(routes) => &routes[span(routes, dst)],
-            Store::Many4(map) => map.get(&key4(dst)).map_or(&[], |g| g),
-            Store::Many6(map) => map.get(&key6(dst)).map_or(&[], |g| g),
+            Store::Many4(map) => map.get(&key4(dst)).map_or(&[], Group::routes),
+            Store::Many6(map) => map.get(&key6(dst)).map_or(&[], Group::routes),
         }
     }
 
@@ -73,8 +125,8 @@ impl Table {
                 let span = span(routes, dst);
                 &mut routes[span]
             }
-            Store::Many4(map) => map.get_mut(&key4(dst)).map_or(&mut [], |g| g),
-            Store::Many6(map) => map.get_mut(&key6(dst)).map_or(&mut [], |g| g),
+            Store::Many4(map) => map.get_mut(&key4(dst)).map_or(&mut [], Group::routes_mut),
+            Store::Many6(map) => map.get_mut(&key6(dst)).map_or(&mut [], Group::routes_mut),
         }
     }
 
@@ -91,8 +143,8 @@ impl Table {
                     self.store = if dst.is_ipv4() { many4(routes) } else { many6(routes) };
                 }
             }
-            Store::Many4(map) => insert(map.entry(key4(dst)).or_default(), position, route),
-            Store::Many6(map) => insert(map.entry(key6(dst)).or_default(), position, route),
+            Store::Many4(map) => map.entry(key4(dst)).or_default().edit(|g| insert(g, position, route)),
+            Store::Many6(map) => map.entry(key6(dst)).or_default().edit(|g| insert(g, position, route)),
         }
     }
 
@@ -106,16 +158,16 @@ impl Table {
             }
             Store::Many4(map) => {
                 let group = map.get_mut(&key4(dst)).expect("the caller found the route here");
-                let route = group.remove(position);
-                if group.is_empty() {
+                let route = group.edit(|routes| routes.remove(position));
+                if group.routes().is_empty() {
                     map.remove(&key4(dst));
                 }
                 route
             }
             Store::Many6(map) => {
                 let group = map.get_mut(&key6(dst)).expect("the caller found the route here");
-                let route = group.remove(position);
-                if group.is_empty() {
+                let route = group.edit(|routes| routes.remove(position));
+                if group.routes().is_empty() {
                     map.remove(&key6(dst));
                 }
                 route
@@ -128,26 +180,24 @@ impl Table {
     /// Shows every route to `keep`, which may change the state of its hops; returns those it did not want.
     pub(super) fn retain(&mut self, keep: &mut dyn FnMut(&mut Route) -> bool) -> Vec<Route> {
         let mut gone = Vec::new();
-        let mut sift = |group: &mut Vec<Route>| {
-            gone.extend(group.extract_if(.., |route| !keep(route)));
-            !group.is_empty()
+        let mut sift = |group: &mut Group| match group {
+            Group::One(route) => {
+                if !keep(route) {
+                    gone.extend(group.take());
+                }
+            }
+            Group::Several(routes) => gone.extend(routes.extract_if(.., |route| !keep(route))),
         };
         match &mut self.store {
-            Store::Few(routes) => {
-                sift(routes);
-            }
-            Store::Many4(map) => map.values_mut().for_each(|group| {
-                sift(group);
-            }),
-            Store::Many6(map) => map.values_mut().for_each(|group| {
-                sift(group);
-            }),
+            Store::Few(routes) => gone.extend(routes.extract_if(.., |route| !keep(route))),
+            Store::Many4(map) => map.values_mut().for_each(sift),
+            Store::Many6(map) => map.values_mut().for_each(sift),
         }
         if !gone.is_empty() {
             match &mut self.store {
                 Store::Few(_) => {}
-                Store::Many4(map) => map.retain(|_, group| !group.is_empty()),
-                Store::Many6(map) => map.retain(|_, group| !group.is_empty()),
+                Store::Many4(map) => map.retain(|_, group| !group.routes().is_empty()),
+                Store::Many6(map) => map.retain(|_, group| !group.routes().is_empty()),
             }
             self.len -= gone.len() as u32;
             self.shrink();
@@ -161,8 +211,8 @@ impl Table {
         }
         let mut routes: Vec<Route> = match &mut self.store {
             Store::Few(_) => return,
-            Store::Many4(map) => std::mem::take(&mut **map).into_values().flatten().collect(),
-            Store::Many6(map) => std::mem::take(&mut **map).into_values().flatten().collect(),
+            Store::Many4(map) => std::mem::take(&mut **map).into_values().flat_map(|mut g| g.take()).collect(),
+            Store::Many6(map) => std::mem::take(&mut **map).into_values().flat_map(|mut g| g.take()).collect(),
         };
         routes.sort_by_key(|r| order(r.dst)); // stable: groups keep their order
         self.store = Store::Few(routes);
@@ -170,14 +220,18 @@ impl Table {
 
     /// Offers the routes whose prefix contains `addr`, the longest first, until one is taken.
     #[inline]
-    pub(super) fn search<'a, R>(&'a self, addr: IpAddr, mut take: impl FnMut(&'a Route) -> Option<R>) -> Option<R> {
+    pub(super) fn search<'a, R>(&'a self, addr: &IpAddr, mut take: impl FnMut(&'a Route) -> Option<R>) -> Option<R> {
         match (&self.store, addr) {
-            (Store::Few(routes), _) => routes.iter().filter(|r| r.dst.contains(addr)).find_map(take),
+            (Store::Few(routes), IpAddr::V4(addr)) => {
+                let addr = u32::from(*addr);
+                routes.iter().filter(|r| r.dst.contains4(addr)).find_map(take)
+            }
+            (Store::Few(routes), _) => routes.iter().filter(|r| r.dst.contains(*addr)).find_map(take),
             (Store::Many4(map), IpAddr::V4(addr)) => {
-                let mut key = (u32::from(addr), 32);
+                let mut key = (u32::from(*addr), 32);
                 loop {
                     let ((_, len), group) = map.get_lpm(&key)?;
-                    if let Some(taken) = group.iter().find_map(&mut take) {
+                    if let Some(taken) = group.routes().iter().find_map(&mut take) {
                         return Some(taken);
                     }
                     key.1 = len.checked_sub(1)?;
@@ -185,10 +239,10 @@ impl Table {
                 }
             }
             (Store::Many6(map), IpAddr::V6(addr)) => {
-                let mut key = (u128::from(addr), 128);
+                let mut key = (u128::from(*addr), 128);
                 loop {
                     let ((_, len), group) = map.get_lpm(&key)?;
-                    if let Some(taken) = group.iter().find_map(&mut take) {
+                    if let Some(taken) = group.routes().iter().find_map(&mut take) {
                         return Some(taken);
                     }
                     key.1 = len.checked_sub(1)?;
@@ -203,8 +257,8 @@ impl Table {
     pub(super) fn dump(&self, family: Family) -> Vec<&Route> {
         let mut routes: Vec<&Route> = match &self.store {
             Store::Few(routes) => routes.iter().collect(),
-            Store::Many4(map) => map.values().flatten().collect(),
-            Store::Many6(map) => map.values().flatten().collect(),
+            Store::Many4(map) => map.values().flat_map(Group::routes).collect(),
+            Store::Many6(map) => map.values().flat_map(Group::routes).collect(),
         };
         match family {
             Family::V4 => routes.sort_by_key(|r| (r.dst.addr(), std::cmp::Reverse(r.dst.len()))),
@@ -224,19 +278,17 @@ fn insert(routes: &mut Vec<Route>, at: usize, route: Route) {
 }
 
 fn many4(routes: Vec<Route>) -> Store {
-    let mut map: PrefixMap<(u32, u8), Vec<Route>> = PrefixMap::new();
+    let mut map: PrefixMap<(u32, u8), Group> = PrefixMap::new();
     for route in routes {
-        let group = map.entry(key4(route.dst)).or_default();
-        insert(group, group.len(), route);
+        map.entry(key4(route.dst)).or_default().edit(|group| insert(group, group.len(), route));
     }
     Store::Many4(Box::new(map))
 }
 
 fn many6(routes: Vec<Route>) -> Store {
-    let mut map: PrefixMap<(u128, u8), Vec<Route>> = PrefixMap::new();
+    let mut map: PrefixMap<(u128, u8), Group> = PrefixMap::new();
     for route in routes {
-        let group = map.entry(key6(route.dst)).or_default();
-        insert(group, group.len(), route);
+        map.entry(key6(route.dst)).or_default().edit(|group| insert(group, group.len(), route));
     }
     Store::Many6(Box::new(map))
 }
@@ -282,7 +334,7 @@ mod tests {
         assert_eq!(table.group(route(3, 11).dst).iter().map(|r| r.metric).collect::<Vec<_>>(), [0, 9]);
         assert_eq!(table.remove(route(3, 11).dst, 0).metric, 0);
         assert_eq!(table.dump(Family::V4).len(), 6);
-        let found = table.search("3.1.2.3".parse().expect("an address"), |r| Some(r.metric));
+        let found = table.search(&IpAddr::from([3, 1, 2, 3]), |r| Some(r.metric));
         assert_eq!(found, Some(9));
     }
 }
