@@ -180,7 +180,7 @@ impl Table {
     /// Shows every route to `keep`, which may change the state of its hops; returns those it did not want.
     pub(super) fn retain(&mut self, keep: &mut dyn FnMut(&mut Route) -> bool) -> Vec<Route> {
         let mut gone = Vec::new();
-        let mut sift = |group: &mut Group| match group {
+        let sift = |group: &mut Group| match group {
             Group::One(route) => {
                 if !keep(route) {
                     gone.extend(group.take());
