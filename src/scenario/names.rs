@@ -206,7 +206,9 @@ pub struct Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.service, self.path)
+        let service = self.service.to_string();
+        let host = if self.service.port == 80 { service.strip_suffix(":80").unwrap_or(&service) } else { &service };
+        write!(f, "http://{host}{}", self.path)
     }
 }
 

@@ -116,14 +116,18 @@ fn answer(entries: &[Entry], end: Option<LegEnd>) -> Option<(FrameId, usize)> {
     let by_parent = entries[from..].iter().position(|e| {
         matches!(e.moment, Moment::Created { origin: Origin::Icmp | Origin::Reset, parent: Some(p) } if p == end.frame)
     });
+    // A socket may answer before the end of the packet is noted: look from where it came in.
+    let came_in = entries[..end.at]
+        .iter()
+        .rposition(|e| e.frame == Some(end.frame) && matches!(e.moment, Moment::Passed { dir: Direction::In, .. }));
+    let first = came_in.unwrap_or(end.at);
     let by_socket = || {
-        entries[end.at..]
-            .iter()
-            .take_while(|e| e.time == time)
-            .position(|e| e.ns == end.ns && matches!(e.moment, Moment::Created { origin: Origin::Socket, .. }))
+        let later = entries[first..].iter().take_while(|e| e.time == time);
+        let made = |e: &Entry| e.ns == end.ns && matches!(e.moment, Moment::Created { origin: Origin::Socket, .. });
+        later.enumerate().find(|(_, e)| made(e)).map(|(i, _)| first + i)
     };
     let delivered = matches!(entries[end.at].moment, Moment::Delivered(Delivery::Socket));
-    let at = by_parent.map(|i| from + i).or_else(|| by_socket().filter(|_| delivered).map(|i| end.at + i))?;
+    let at = by_parent.map(|i| from + i).or_else(|| if delivered { by_socket() } else { None })?;
     Some((entries[at].frame?, at))
 }
 
@@ -176,7 +180,7 @@ impl Teller<'_> {
                         None => break,
                     }
                 }
-                _ => self.stage(e, at - 1),
+                _ => self.stage(e, at - 1, &leg.packet),
             };
             if let Some((topic, text)) = stage {
                 self.push(&mut leg, e, topic, text);
@@ -216,7 +220,7 @@ impl Teller<'_> {
         from.dev.is_some_and(|d| self.names.dev(d) == "lo")
     }
 
-    fn stage(&self, e: &Entry, at: usize) -> Option<(Topic, String)> {
+    fn stage(&self, e: &Entry, at: usize, packet: &str) -> Option<(Topic, String)> {
         let ns = self.names.ns(e.ns);
         Some(match &e.moment {
             Moment::Route { purpose: RouteUse::Output, dst, via, out } => {
@@ -287,7 +291,10 @@ impl Teller<'_> {
             Moment::Delivered(to) => {
                 let text = match to {
                     Delivery::Socket => format!("{ns} delivers it to a socket"),
-                    Delivery::Icmp => format!("{ns} takes it: ICMP is answered by the namespace itself"),
+                    Delivery::Icmp if packet.contains("echo-request") => {
+                        format!("{ns} takes it: echo requests are answered without any program")
+                    }
+                    Delivery::Icmp => format!("{ns} takes it, and tells the program it is about"),
                     Delivery::Neighbour => format!("{ns} takes note in its neighbour table"),
                     Delivery::Bridge => format!("{ns} takes it: a message of the bridge protocol"),
                     Delivery::External => "it leaves the lab by an external wire".to_string(),

@@ -5,8 +5,10 @@
 
 mod journey;
 mod moment;
+mod render;
 
 pub use journey::{Journey, Leg, Stage, Topic};
+pub use render::{Detail, render};
 
 use crate::{
     base::{NsId, Time},
