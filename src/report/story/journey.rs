@@ -291,7 +291,7 @@ impl Teller<'_> {
             Moment::Delivered(to) => {
                 let text = match to {
                     Delivery::Socket => format!("{ns} delivers it to a socket"),
-                    Delivery::Icmp if packet.contains("echo-request") => {
+                    Delivery::Icmp if packet.contains("echo-request") && !packet.contains("quoting") => {
                         format!("{ns} takes it: echo requests are answered without any program")
                     }
                     Delivery::Icmp => format!("{ns} takes it, and tells the program it is about"),

@@ -7,6 +7,7 @@ use crate::{
         run::{RunReport, StepKind, StepReport},
         text::{Align, Style, Table, wrap},
     },
+    trace::DropReason,
 };
 
 /// Columns of running text.
@@ -197,16 +198,13 @@ impl Page {
     /// Programs that are no steps: servers, and what they printed.
     fn servers(&mut self, report: &RunReport) {
         let started_by_step = |app: &crate::report::json::App| {
-            report.steps.iter().any(|s| {
-                s.kind == StepKind::Program && s.at_ns == app.started_ns && s.command == app.command
-            })
+            report
+                .steps
+                .iter()
+                .any(|s| s.kind == StepKind::Program && s.at_ns == app.started_ns && s.command == app.command)
         };
-        let servers: Vec<_> = report
-            .document
-            .apps
-            .iter()
-            .filter(|app| !app.output.is_empty() && !started_by_step(app))
-            .collect();
+        let servers: Vec<_> =
+            report.document.apps.iter().filter(|app| !app.output.is_empty() && !started_by_step(app)).collect();
         if servers.is_empty() {
             return;
         }
@@ -258,7 +256,8 @@ impl Page {
             let all: Vec<(bool, &String)> = removed.chain(c.added.iter().map(|l| (true, l))).collect();
             for (added, line) in all.iter().take(MAX_CHANGES) {
                 let line = squeeze(line);
-                let line = if *added { self.style.green(&format!("+ {line}")) } else { self.style.red(&format!("- {line}")) };
+                let line =
+                    if *added { self.style.green(&format!("+ {line}")) } else { self.style.red(&format!("- {line}")) };
                 self.line(&format!("    {line}"));
             }
             if all.len() > MAX_CHANGES {
@@ -271,7 +270,9 @@ impl Page {
     }
 
     fn drops(&mut self, report: &RunReport) {
-        let drops = &report.document.drops;
+        // A question who has an address reaches everybody on the link; all but one ignore it.
+        let (questions, drops): (Vec<_>, Vec<_>) =
+            report.document.drops.iter().partition(|d| d.code == DropReason::ArpIgnored.code());
         if drops.is_empty() {
             return;
         }
@@ -285,6 +286,12 @@ impl Page {
         self.text.push_str(&table.render(self.style, 2));
         if drops.len() > MAX_ROWS {
             self.line(&format!("  … and {} more kinds", drops.len() - MAX_ROWS));
+        }
+        let ignored: u64 = questions.iter().map(|d| d.count).sum();
+        if ignored > 0 {
+            let told = format!("  (ARP questions for somebody else, ignored: {ignored})");
+            let told = self.style.dim(&told);
+            self.line(&told);
         }
     }
 
