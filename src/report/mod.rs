@@ -4,6 +4,7 @@
 //! outputs take them from [`words`].
 
 pub mod frames;
+pub mod graph;
 pub mod json;
 pub mod jsonl;
 pub mod pcapng;

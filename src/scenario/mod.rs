@@ -10,6 +10,7 @@ pub mod diagnose;
 mod directory;
 pub mod exec;
 mod expect;
+mod drawing;
 mod lines;
 mod load;
 mod names;

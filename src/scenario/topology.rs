@@ -126,7 +126,11 @@ impl<'s> Topology<'s> {
 
     /// The number of a device.
     pub fn find(&self, ns: &str, dev: &str) -> Option<usize> {
-        let ns = self.names.iter().position(|name| *name == ns)?;
+        self.find_in(self.names.iter().position(|name| *name == ns)?, dev)
+    }
+
+    /// The number of a device of a namespace given by its number.
+    pub fn find_in(&self, ns: usize, dev: &str) -> Option<usize> {
         self.index.get(&(ns, dev)).copied()
     }
 
@@ -227,11 +231,13 @@ impl<'s> Topology<'s> {
         islands
     }
 
-    /// The number of cables from a namespace to each other one; `None` for those it has no way to.
-    pub fn distances(&self, from: usize) -> Vec<Option<usize>> {
+    /// The number of cables to each namespace from the nearest of some; `None` for those there is no way to.
+    pub fn distances(&self, from: &[usize]) -> Vec<Option<usize>> {
         let mut distance = vec![None; self.names.len()];
-        distance[from] = Some(0);
-        let mut queue = VecDeque::from([from]);
+        for ns in from {
+            distance[*ns] = Some(0);
+        }
+        let mut queue = VecDeque::from(from.to_vec());
         while let Some(ns) = queue.pop_front() {
             for neighbour in self.graph.neighbors(NodeIndex::new(ns)) {
                 if distance[neighbour.index()].is_none() {
@@ -254,9 +260,13 @@ impl<'s> Topology<'s> {
     /// that comes first in the file is in the first layers. Within a layer, namespaces stand near their neighbours.
     pub fn layers(&self, island: &[usize]) -> Vec<Vec<usize>> {
         let Some(&first) = island.first() else { return Vec::new() };
-        let from_first = self.distances(first);
+        let from_first = self.distances(&[first]);
         let far = island.iter().copied().rev().max_by_key(|ns| from_first[*ns]).unwrap_or(first);
-        let distance = self.distances(far);
+        // Hosts that hang on the same neighbour belong side by side.
+        let hub = self.neighbours(far);
+        let siblings = island.iter().copied().filter(|ns| hub.len() == 1 && self.neighbours(*ns) == hub);
+        let end: Vec<usize> = std::iter::once(far).chain(siblings).collect();
+        let distance = self.distances(&end);
         let deepest = island.iter().filter_map(|ns| distance[*ns]).max().unwrap_or(0);
         let mut layers: Vec<Vec<usize>> = vec![Vec::new(); deepest + 1];
         for &ns in island {
