@@ -69,6 +69,11 @@ pub fn path() -> Path {
         let entry = SetEntry { dev, addr: ip(addr), mac: Some(w.dev(of).mac), state: NeighState::Permanent };
         w.set_neighbour(&entry, SetMode::Replace).expect("a neighbour");
     }
+    // The bridge learns where the router is from its first frame.
+    let mut hello = vec![0; 60];
+    hello[..6].copy_from_slice(&w.dev(c).mac.0);
+    hello[6..12].copy_from_slice(&w.dev(r).mac.0);
+    w.inject(r, &hello).expect("the device is up");
     w.run(&Limits::default());
     Path { world: w, client: (client, c), router_mac, server: (server, s) }
 }
