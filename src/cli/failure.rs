@@ -69,7 +69,9 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     let typed = typed.to_lowercase();
     let near = names.into_iter().map(|name| (strsim::damerau_levenshtein(&typed, &name.to_lowercase()), name));
     let (distance, name) = near.min()?;
-    (distance <= (typed.chars().count() / 3).max(1)).then_some(name)
+    // Of a name with one letter, every other one is as near.
+    let length = typed.chars().count();
+    (distance < length && distance <= (length / 3).max(1)).then_some(name)
 }
 
 /// `a`, `b` and `c`; of a long list only the beginning.
@@ -95,6 +97,7 @@ mod tests {
         assert_eq!(nearest("NAT.ron", names), Some("nat.ron"));
         assert_eq!(nearest("firewall", names), None);
         assert_eq!(nearest("x", []), None);
+        assert_eq!((nearest("c", ["a"]), nearest("A", ["a"])), (None, Some("a")));
     }
 
     #[test]

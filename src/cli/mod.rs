@@ -1,11 +1,16 @@
 //! The command line: arguments are parsed first, then given meaning; one file for each subcommand.
 
+mod capture;
 mod check;
 mod completions;
 mod failure;
 mod input;
 mod list;
 mod new;
+mod output;
+mod proc;
+mod progress;
+mod run;
 mod terminal;
 
 use clap::{Parser, Subcommand};
@@ -62,7 +67,9 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Run(run::Run),
     Check(check::Check),
+    Proc(proc::Proc),
     New(new::New),
     List(list::List),
     Completions(completions::Completions),
@@ -71,7 +78,9 @@ enum Command {
 impl Command {
     fn execute(&self, terminal: &Terminal) -> Result<Verdict, Failure> {
         match self {
+            Command::Run(run) => run.run(terminal),
             Command::Check(check) => check.run(terminal),
+            Command::Proc(proc) => proc.run(terminal),
             Command::New(new) => new.run(terminal),
             Command::List(list) => list.run(terminal),
             Command::Completions(completions) => completions.run(terminal),
