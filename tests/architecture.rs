@@ -229,7 +229,7 @@ fn the_guide_names_every_row_and_every_door() {
         }
     }
     for (name, _) in DOORS {
-        if !guide.contains(&name.replace('_', "-")) {
+        if !guide.contains(name) && !guide.contains(&name.replace('_', "-")) {
             breaches.push(format!("{name} is not named"));
         }
     }

@@ -4,6 +4,7 @@ mod capture;
 mod check;
 mod completions;
 mod failure;
+mod graph;
 mod input;
 mod list;
 mod new;
@@ -69,6 +70,7 @@ pub struct Arguments {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Graph(graph::Graph),
     Proc(proc::Proc),
     New(new::New),
     List(list::List),
@@ -80,6 +82,7 @@ impl Command {
         match self {
             Command::Run(run) => run.run(terminal),
             Command::Check(check) => check.run(terminal),
+            Command::Graph(graph) => graph.run(terminal),
             Command::Proc(proc) => proc.run(terminal),
             Command::New(new) => new.run(terminal),
             Command::List(list) => list.run(terminal),

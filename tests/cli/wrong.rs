@@ -19,7 +19,12 @@ const CABLE: &str = r#"links: ["a:eth0 -- b:eth0"],"#;
 /// What is wrong, the text of the file, the line it is on, and words of the message.
 fn wrong_files() -> Vec<(&'static str, String, usize, Vec<&'static str>)> {
     vec![
-        ("unknown name", lab(TWO, r#"links: ["a:eth0 -- b:eth0", "a:eth1 -- c:eth0"],"#), 5, vec!["`c`", "`a` and `b`"]),
+        (
+            "unknown name",
+            lab(TWO, r#"links: ["a:eth0 -- b:eth0", "a:eth1 -- c:eth0"],"#),
+            5,
+            vec!["`c`", "`a` and `b`"],
+        ),
         (
             "unknown name, nearly right",
             lab(r#""host": (), "web": (),"#, r#"links: ["host:e -- wbe:e"]"#),
@@ -56,13 +61,28 @@ fn wrong_files() -> Vec<(&'static str, String, usize, Vec<&'static str>)> {
         ("unit missing", lab(TWO, r#"links: [(ends: "a:eth0 -- b:eth0", delay: "10")],"#), 5, vec!["unit", "ms"]),
         ("bare number", lab(TWO, r#"links: [(ends: "a:eth0 -- b:eth0", delay: 10)],"#), 5, vec!["10", "ms"]),
         ("wrong unit", lab(TWO, r#"links: [(ends: "a:eth0 -- b:eth0", rate: "10ms")],"#), 5, vec!["ms"]),
-        ("unknown variant", lab(TWO, r#"links: ["a:eth0 -- b:eth0"], steps: [("0s", Pign(from: "a", to: "b"))],"#), 5, vec!["`Pign`", "`Ping`"]),
-        ("missing field", lab(TWO, r#"links: ["a:eth0 -- b:eth0"], steps: [("0s", Ping(from: "a"))],"#), 5, vec!["`to`"]),
+        (
+            "unknown variant",
+            lab(TWO, r#"links: ["a:eth0 -- b:eth0"], steps: [("0s", Pign(from: "a", to: "b"))],"#),
+            5,
+            vec!["`Pign`", "`Ping`"],
+        ),
+        (
+            "missing field",
+            lab(TWO, r#"links: ["a:eth0 -- b:eth0"], steps: [("0s", Ping(from: "a"))],"#),
+            5,
+            vec!["`to`"],
+        ),
         ("unbalanced", "(\n    namespaces: {\n        \"a\": (devices: {),\n    },\n)\n".into(), 3, vec![")"]),
         ("missing comma", lab(r#""a": () "b": (),"#, ""), 3, vec!["comma"]),
         ("open string", lab(r#""a: (),"#, ""), 3, vec!["\""]),
         ("unknown sysctl", lab(r#""a": (sysctl: { "net.ipv4.ip_forwrad": "1" }),"#, ""), 3, vec!["ip_forward"]),
-        ("unknown reason", lab(TWO, r#"links: ["a:eth0 -- b:eth0"], expect: [Dropped(reason: "NO_SOKCET")],"#), 5, vec!["NO_SOCKET"]),
+        (
+            "unknown reason",
+            lab(TWO, r#"links: ["a:eth0 -- b:eth0"], expect: [Dropped(reason: "NO_SOKCET")],"#),
+            5,
+            vec!["NO_SOCKET"],
+        ),
         ("empty", String::new(), 0, vec!["empty", "netsim new"]),
         ("only a comment", "// nothing\n".into(), 0, vec!["empty"]),
         ("a list", "[1, 2]".into(), 1, vec!["scenario"]),
@@ -137,9 +157,10 @@ fn all_commands_refuse_in_the_same_way() {
         assert_eq!(timed(&arguments).expect(2).err, told, "{command:?}");
     }
     let good = dir.path().join("good.ron");
-    std::fs::write(&good, lab(TWO, CABLE)).unwrap();
+    std::fs::write(&good, super::LAB).unwrap();
     let both = netsim(&["check".as_ref(), file, good.as_os_str()]).expect(2);
-    assert!(both.out.contains("✓") && both.err == told, "good files beside it are told of");
+    assert!(both.out.contains('✓'), "good files beside it are told of: {}", both.out);
+    assert_eq!(both.err, told);
 }
 
 #[test]

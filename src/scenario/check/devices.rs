@@ -23,7 +23,9 @@ pub(super) fn check(c: &mut Checker<'_, '_>) {
                 Device::Vlan(vlan) => check_vlan(c, ns, name, vlan, &mut tags),
                 Device::Plain(_) if name.value != "lo" && c.links_read && c.names.cable(ns, name).is_none() => {
                     let message = format!("device `{}` of `{ns}` has no cable", name.value);
-                    let d = Diagnostic::warning("no-cable", name.span, message).label("not the end of any link");
+                    // A device that comes from a preset is not written in the file; its namespace is.
+                    let place = if name.span.is_none() { ns.span } else { name.span };
+                    let d = Diagnostic::warning("no-cable", place, message).label("not the end of any link");
                     c.report(d.help("add a link to it, or make it `Dummy(...)`"));
                 }
                 Device::Plain(_) | Device::Dummy(_) => {}

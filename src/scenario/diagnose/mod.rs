@@ -130,5 +130,7 @@ pub(crate) fn did_you_mean<'a>(typed: &str, names: impl IntoIterator<Item = &'a 
         .filter(|name| name.len() <= 64)
         .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
         .min_by_key(|(distance, _)| *distance)?;
-    (nearest.0 <= (typed.len() / 3).max(1)).then(|| format!("did you mean `{}`?", nearest.1))
+    // Of a name with one letter, every other one is as near.
+    let near = nearest.0 < typed.len() && nearest.0 <= (typed.len() / 3).max(1);
+    near.then(|| format!("did you mean `{}`?", nearest.1))
 }
