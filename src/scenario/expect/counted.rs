@@ -1,6 +1,6 @@
 //! Expectations about what was counted: drops, deliveries, sources, lines of files.
 
-use super::{Case, Verdict};
+use super::{Case, Verdict, plural};
 use crate::{
     procfs,
     scenario::{
@@ -16,7 +16,7 @@ impl Case<'_> {
         let here: Vec<_> = watch.seen.iter().filter(|((at, _), _)| *at == ns).map(|((_, src), n)| (*src, *n)).collect();
         let count: u64 = here.iter().filter(|(src, _)| seen.src.contains(*src)).map(|(_, n)| n).sum();
         if count > 0 {
-            return Verdict::new(wanted, format!("{count} packets from there came in"));
+            return Verdict::new(wanted, format!("{} came in from there", plural(count, "packet")));
         }
         let others: Vec<String> = here.iter().take(5).map(|(src, _)| src.to_string()).collect();
         let why = match others.is_empty() {

@@ -31,9 +31,13 @@ impl Verdict {
     }
 
     fn count(count: Count, n: u64, what: &str) -> Verdict {
-        let plural = if n == 1 { "" } else { "s" };
-        Verdict::new(count.contains(n), format!("{n} {what}{plural}"))
+        Verdict::new(count.contains(n), plural(n, what))
     }
+}
+
+/// A number and what it counts.
+fn plural(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Judges all expectations in the order of the file. Trials that are needed run after everything else has been judged,

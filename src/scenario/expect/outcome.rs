@@ -1,6 +1,6 @@
 //! Expectations about what came of programs.
 
-use super::{Case, Verdict, goes, last_step};
+use super::{Case, Verdict, goes, last_step, plural};
 use crate::{
     app::Outcome,
     base::Errno,
@@ -24,10 +24,10 @@ impl Case<'_> {
         let holds = p.received.contains(received.into())
             && p.duplicates.is_none_or(|d| d.contains(duplicates.into()))
             && p.errors.is_none_or(|e| e.contains(errors));
-        let mut why = format!("{received} of {sent} requests were answered");
-        for (n, what) in [(u64::from(duplicates), "duplicates"), (errors, "errors")] {
+        let mut why = format!("{received} of {} answered", plural(u64::from(sent), "request"));
+        for (n, what) in [(u64::from(duplicates), "duplicate"), (errors, "error")] {
             if n > 0 {
-                why.push_str(&format!(", {n} {what}"));
+                why.push_str(&format!(", {}", plural(n, what)));
             }
         }
         Verdict::new(holds, why)
@@ -84,14 +84,18 @@ impl Case<'_> {
     }
 
     pub(super) fn tcp_received(&self, t: &TcpReceived) -> Verdict {
-        let Some(Outcome::Server { served, bytes, error, .. }) = self.server(&t.at, *t.port, false) else {
+        let Some(Outcome::Server { served, bytes, error, streams, .. }) = self.server(&t.at, *t.port, false) else {
             return Verdict::new(false, "there is no such server");
         };
-        let why = match error {
-            Some(error) => format!("the server could not start: {}", fault(error)),
-            None => format!("{bytes} bytes in {served} connections"),
-        };
-        Verdict::new(bytes == t.size.0, why)
+        if let Some(error) = error {
+            return Verdict::new(false, format!("the server could not start: {}", fault(error)));
+        }
+        // What arrived is what some client sent, byte for byte.
+        let sent: Vec<u64> = self.built.world.apps().filter_map(|a| sent_digest(&a.outcome)).collect();
+        let unharmed = streams.iter().all(|s| sent.contains(&s.digest));
+        let state = if unharmed { "in order and unharmed" } else { "but not as they were sent" };
+        let why = format!("{bytes} bytes in {} arrived, {state}", plural(served, "connection"));
+        Verdict::new(bytes == t.size.0 && unharmed, why)
     }
 
     pub(super) fn udp_received(&self, u: &UdpReceived) -> Verdict {
@@ -108,6 +112,13 @@ impl Case<'_> {
         let ns = self.ns(at)?;
         let server = self.built.servers.iter().find(|s| s.ns == ns && s.port == port && s.udp == udp)?;
         Some(self.built.world.app(server.app).outcome)
+    }
+}
+
+fn sent_digest(outcome: &Outcome) -> Option<u64> {
+    match outcome {
+        Outcome::Tcp { sent_digest, .. } => Some(*sent_digest),
+        _ => None,
     }
 }
 

@@ -17,10 +17,10 @@ pub(super) fn text(expect: &Expect) -> String {
             }
         }
         Expect::Pinged(p) => {
-            let mut text = format!("ping from {} to {}: {} answers", p.from, p.to, p.received);
+            let mut text = format!("ping from {} to {}: answers: {}", p.from, p.to, amount(p.received));
             for (count, what) in [(p.duplicates, "duplicates"), (p.errors, "errors")] {
                 if let Some(count) = count {
-                    text.push_str(&format!(", {count} {what}"));
+                    text.push_str(&format!(", {what}: {}", amount(count)));
                 }
             }
             text

@@ -10,8 +10,8 @@ use crate::{
 };
 
 choice! {
-    /// What must have come true. Each is judged when the run has ended; `Reach` and `NoReach` first send probes of
-    /// their own.
+    /// What must have come true. Each is judged when the run has ended. `Reach`, `NoReach` and `Hops` take the result of
+    /// the last step that tried the same, unless the world was reconfigured since; without one they send a probe.
     pub enum Expect is "an expectation" {
         /// A probe gets through and its answer comes back.
         Reach(Probe),
@@ -51,8 +51,10 @@ choice! {
 }
 
 record! {
-    /// A probe from one place to another, sent after everything else has ended: an echo request, or with `tcp` the
-    /// attempt to connect, or with `udp` a datagram that must be answered. An answer must come within 5 s.
+    /// A probe from one place to another: an echo request, or with `tcp` the attempt to connect, or with `udp` a datagram
+    /// that must be answered. An answer must come within 5 s. A step that tried the same (`Ping`, `TcpConnect`,
+    /// `UdpSend`) counts instead if no `Exec`, `Plug`, `Unplug` or `Impair` came after it; otherwise the probe is sent
+    /// after everything else has ended.
     pub struct Probe is "a probe" {
         /// The namespace that sends.
         from: Spanned<String>,
@@ -78,7 +80,8 @@ record! {
 }
 
 record! {
-    /// The routers a traceroute showed, first to last, the target not included.
+    /// The routers a traceroute shows, first to last, the target not included: that of the last such step if nothing was
+    /// reconfigured since, otherwise one that is run after everything else has ended.
     pub struct HopList is "a list of hops" {
         /// The namespace that sent.
         from: Spanned<String>,
