@@ -69,9 +69,11 @@ impl Builder<'_> {
                         self.check(name.span, made);
                     }
                     Device::Plain(_) if self.world.find_dev(id, name).is_none() => {
-                        let message = format!("`{name}` is the end of no cable");
-                        let d = Diagnostic::error("no-cable", name.span, message);
-                        self.refuse(d.help(format!("add a link such as \"{ns_name}:{name} -- ...\"")));
+                        // The end of no cable: it exists, but has no carrier.
+                        let made = self.world.add_external(id, name).map(|(dev, _)| dev);
+                        if let Some(dev) = self.check(name.span, made) {
+                            self.world.set_carrier(dev, false);
+                        }
                     }
                     Device::Plain(_) | Device::Vlan(_) => {}
                 }
