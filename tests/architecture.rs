@@ -198,10 +198,10 @@ fn no_file_is_an_orphan() {
     let mut reached = BTreeSet::new();
     let mut waiting: Vec<String> = all.iter().filter(|s| s.is_crate_root()).map(|s| s.path.clone()).collect();
     while let Some(path) = waiting.pop() {
-        if let Some(source) = all.iter().find(|s| s.path == path) {
-            if reached.insert(path) {
-                waiting.extend(source.module_files());
-            }
+        if let Some(source) = all.iter().find(|s| s.path == path)
+            && reached.insert(path)
+        {
+            waiting.extend(source.module_files());
         }
     }
     let orphans = all.iter().filter(|s| !reached.contains(&s.path)).map(|s| s.path.clone()).collect();

@@ -74,8 +74,7 @@ fn wrong_deliveries(plan: &Plan, fdb: FdbMode) -> Vec<String> {
         udp_at(&mut w, i as u64 * 10 * MS, hosts[from], peer, 8);
     }
     w.run(&Limits::default());
-    let wrong = wrong.lock().expect("the run is over").clone();
-    wrong
+    wrong.lock().expect("the run is over").clone()
 }
 
 proptest! {

@@ -191,8 +191,7 @@ fn a_bystander_changes_nobodys_draws() {
         });
         traffic(&mut w, &plan, &hosts);
         w.run(&Limits::default());
-        let seen = seen.lock().expect("the run is over").clone();
-        seen
+        seen.lock().expect("the run is over").clone()
     };
     let alone = frames(false);
     assert!(alone.len() > 10, "there was traffic to compare");

@@ -50,6 +50,7 @@ impl Prefix {
 
     /// The prefix length in bits.
     #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "the length of a prefix, not of a collection")]
     pub const fn len(self) -> u8 {
         self.len
     }

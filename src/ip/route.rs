@@ -172,6 +172,7 @@ impl Kernel {
     }
 
     /// Completes a route with what was learned about the destination.
+    #[allow(clippy::too_many_arguments, reason = "the parts of the route it completes")]
     fn way(
         &self,
         ns: NsId,

@@ -87,6 +87,7 @@ mod tests {
     use crate::{base::NsId, trace::FrameId, wire::Pool};
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "an end held by another thread is what is tested")]
     fn frames_cross_threads_in_order_and_a_full_wire_gives_back() {
         let mut pool = Pool::default();
         let mut frame = |seq| pool.alloc(FrameId { ns: NsId(0), seq }, 60);

@@ -73,7 +73,7 @@ pub fn update16(check: u16, old: u16, new: u16) -> u16 {
 /// Updates `check` for bytes that changed from `old` to `new`; both must have the same even length.
 #[inline]
 pub fn update(check: u16, old: &[u8], new: &[u8]) -> u16 {
-    debug_assert!(old.len() == new.len() && old.len() % 2 == 0);
+    debug_assert!(old.len() == new.len() && old.len().is_multiple_of(2));
     let mut s = (!check) as u64;
     for (o, n) in old.as_chunks::<2>().0.iter().zip(new.as_chunks::<2>().0) {
         s += (!u16::from_be_bytes(*o)) as u64 + u16::from_be_bytes(*n) as u64;

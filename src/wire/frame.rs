@@ -172,6 +172,7 @@ impl std::fmt::Debug for Frame {
 
 /// Makes frames and takes back their buffers, and keeps the ledger of both.
 #[derive(Default)]
+#[allow(clippy::vec_box, reason = "the boxes are what frames are made of; they move in and out as they are")]
 pub struct Pool {
     small: Vec<Box<Inner>>,
     large: Vec<Box<Inner>>,

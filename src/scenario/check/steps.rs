@@ -109,7 +109,7 @@ fn check_command(c: &mut Checker<'_, '_>, line: &Spanned<String>) {
             let object = words.find(|w| !w.starts_with('-')).unwrap_or("");
             // iproute2 takes any unambiguous beginning: `ip r`, `ip address`.
             let short = |o: &&str| !object.is_empty() && (o.starts_with(object) || object.starts_with(*o));
-            if IP_OBJECTS.iter().any(|o| short(&o)) {
+            if IP_OBJECTS.iter().any(short) {
                 return;
             }
             (object, IP_OBJECTS)

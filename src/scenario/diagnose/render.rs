@@ -177,7 +177,7 @@ impl Excerpt<'_> {
     /// The text from `from` to `to` with its place in the file.
     fn contents<'a>(&'a self, from: usize, to: usize) -> Box<dyn SpanContents<'a> + 'a> {
         let (line, column) = line_column(self.text, from);
-        let data = self.text[from..to].as_bytes();
+        let data = &self.text.as_bytes()[from..to];
         let lines = data.iter().filter(|b| **b == b'\n').count();
         let span = SourceSpan::new(from.into(), to - from);
         Box::new(MietteSpanContents::new_named(self.name.into(), data, span, line - 1, column - 1, lines))

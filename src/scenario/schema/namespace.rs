@@ -33,6 +33,7 @@ record! {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "`record!` derives what every record has; not every one has a default")]
 impl Default for Namespace {
     fn default() -> Namespace {
         Namespace {
@@ -60,6 +61,7 @@ record! {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "`record!` derives what every record has; not every one has a default")]
 impl Default for ProcView {
     fn default() -> ProcView {
         ProcView { mount: false, pid: false }

@@ -114,6 +114,7 @@ record! {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "`record!` derives what every record has; not every one has a default")]
 impl Default for Filter {
     fn default() -> Filter {
         Filter { input: Chain::default(), forward: Chain::default(), output: Chain::default() }
