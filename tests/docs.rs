@@ -6,10 +6,7 @@ use netsim::{
         story::{Detail, render},
         text::Style,
     },
-    scenario::{
-        self, BitRate, Duration, Field, RunOptions, Size, Variant,
-        schema::{self, *},
-    },
+    scenario::{self, BitRate, Duration, Field, RunOptions, Size, Variant, schema},
 };
 use std::{
     fs,

@@ -1,7 +1,7 @@
 //! Cables and what happens to frames on their way into one: the wire, the external end, and the egress queue.
 //!
 //! A [`Wire`] only carries: it has no delay, no loss and no order of its own. All of that is the egress queue's, the
-//! [`Qdisc`], which is what `tc` configures. A plain veth has none ([`Qdisc::Noqueue`]).
+//! [`Qdisc`], which is what `tc` configures. A plain veth has none ([`QdiscConfig::Noqueue`]).
 
 mod chance;
 mod external;

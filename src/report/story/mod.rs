@@ -1,6 +1,6 @@
 //! The story of a run: which way packets took, what each table said, and what became of them, in words.
 //!
-//! [`StorySink`] keeps the events of a run in a compact form; [`StorySink::journeys`] turns the first packet that each
+//! [`StorySink`] keeps the events of a run in a compact form; [`StorySink::journey`] turns the first packet that each
 //! program sent, and the answer to it, into a list of numbered steps a student can follow.
 
 mod journey;
