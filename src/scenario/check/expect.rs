@@ -48,7 +48,6 @@ fn check_one(c: &mut Checker<'_, '_>, expect: &Expect, span: Span, done: &Done) 
                     c.target(target, hop.span);
                 }
             }
-            needs_step(c, done, &["Traceroute"], &hops.from, hops.to.to_string(), span);
         }
         Expect::Pinged(ping) => {
             from_to(c, &ping.from, &ping.to);

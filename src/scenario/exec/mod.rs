@@ -28,11 +28,14 @@ pub struct Output {
 /// What a command group makes of the words after its name: lines to print, or an error.
 type Outcome = Result<Vec<String>, ExecError>;
 
+/// What carries out a command group.
+type Runner = fn(&mut Kernel, NsId, &mut Words<'_>) -> Outcome;
+
 /// A command group: its name, how far that may be shortened, and what carries it out.
 struct Group {
     name: &'static str,
     least: usize,
-    run: fn(&mut Kernel, NsId, &mut Words<'_>) -> Outcome,
+    run: Runner,
 }
 
 /// The objects of `ip`.
@@ -89,7 +92,7 @@ fn ip(kernel: &mut Kernel, ns: NsId, words: &mut Words<'_>) -> Outcome {
     group(object)?(kernel, ns, words)
 }
 
-fn group(object: &str) -> Result<fn(&mut Kernel, NsId, &mut Words<'_>) -> Outcome, ExecError> {
+fn group(object: &str) -> Result<Runner, ExecError> {
     let found = GROUPS.iter().find(|g| object.len() >= g.least && g.name.starts_with(object));
     found.map(|g| g.run).ok_or_else(|| ExecError::Words(format!("Object \"{object}\" is unknown, try \"ip help\".")))
 }

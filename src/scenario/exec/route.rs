@@ -25,6 +25,8 @@ pub(super) fn run(kernel: &mut Kernel, ns: NsId, words: &mut Words<'_>) -> Outco
         _ => return Err(ExecError::garbage(verb)),
     };
     let spec = parse_route(words.rest())?;
+    // A name that is no device is the tool's complaint, not the kernel's.
+    spec.resolve(&|name| kernel.find_dev(ns, name))?;
     kernel.add_route_spec(ns, &spec, mode)?;
     Ok(Vec::new())
 }

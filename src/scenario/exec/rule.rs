@@ -11,9 +11,11 @@ pub(super) fn run(kernel: &mut Kernel, ns: NsId, words: &mut Words<'_>) -> Outco
     let verb = words.next().unwrap_or("show");
     if is(verb, "add") {
         let spec = parse_rule(words.rest(), false)?;
+        spec.resolve(&|name| kernel.find_dev(ns, name), 0)?;
         kernel.add_rule_spec(ns, &spec)?;
     } else if is(verb, "delete") {
         let spec = parse_rule(words.rest(), false)?;
+        spec.selector(&|name| kernel.find_dev(ns, name))?;
         kernel.delete_rule_spec(ns, &spec)?;
     } else if is(verb, "show") || is(verb, "list") {
         let rules = kernel.ns(ns).fib.rules(Family::V4);

@@ -8,8 +8,11 @@ const MAX_NAMESPACES: usize = 1000;
 /// At most this many lines of a table are kept.
 const MAX_LINES: usize = 500;
 
+/// A table's name and its lines.
+type Lines = (&'static str, Vec<String>);
+
 /// The tables by namespace and name.
-pub(super) struct Tables(Vec<(String, [(&'static str, Vec<String>); 4])>);
+pub(super) struct Tables(Vec<(String, [Lines; 4])>);
 
 impl Tables {
     /// The tables now.
