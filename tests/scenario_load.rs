@@ -1,6 +1,6 @@
 //! Good scenario files: they load, print, and load again to the same.
 
-use netsim::scenario::{Directory, Scenario, Target, diagnose, inspect, load, print};
+use netsim::scenario::{Directory, Scenario, Target, diagnose, inspect, load, print, schema::reference};
 
 fn everything() -> (String, Scenario) {
     let source = include_str!("scenarios_good/everything.ron");
@@ -15,6 +15,22 @@ fn the_file_with_everything_loads_without_a_word() {
     assert_eq!(text, "");
     assert_eq!(scenario.namespaces.len(), 10);
     assert_eq!(scenario.links.len(), 9);
+}
+
+#[test]
+fn the_file_with_everything_has_every_field_and_variant() {
+    let source = include_str!("scenarios_good/everything.ron");
+    let mut words = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect::<Vec<_>>();
+    words.sort_unstable();
+    let has = |word: &str| words.binary_search(&word).is_ok();
+    let mut missing = Vec::new();
+    for section in reference() {
+        let fields = section.fields.iter().map(|f| f.name).filter(|f| !source.contains(&format!("{f}: ")));
+        // `Plain` is what a group without a name stands for.
+        let variants = section.variants.iter().map(|v| v.name).filter(|v| !has(v) && *v != "Plain");
+        missing.extend(fields.chain(variants).map(|name| format!("{}: {name}", section.name)));
+    }
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

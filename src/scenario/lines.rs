@@ -1,14 +1,14 @@
-//! Lines in the words of iproute2: what a scenario needs to know of them to check names and addresses.
-//!
-//! The words are understood in full by whoever builds the world; here they are only taken apart, so that each can be
-//! underlined.
+//! Lines in the words of iproute2: routes, rules and neighbours, taken apart so that each word can be underlined.
 
 use super::{
     node::shorten,
     read::list,
     values::{TextError, TextLeaf},
 };
-use crate::base::{Mac, Prefix};
+use crate::{
+    base::Mac,
+    route::{RouteSpec, RouteType, RuleSpec, WordError, parse_route, parse_rule},
+};
 use std::{fmt, net::IpAddr, ops::Range};
 
 /// A value inside a line, and the bytes of the line it stands at.
@@ -19,18 +19,8 @@ pub type Part<T> = (T, Range<usize>);
 pub struct RouteLine {
     /// The words as they are written.
     pub text: String,
-    /// The destination.
-    pub dst: Part<Prefix>,
-    /// Gateways: one, or one for each `nexthop`.
-    pub via: Vec<Part<IpAddr>>,
-    /// Devices: one, or one for each `nexthop`.
-    pub dev: Vec<Part<String>>,
-    /// The source address to prefer.
-    pub src: Option<Part<IpAddr>>,
-    /// Whether gateways are taken to be on the link whatever the addresses say.
-    pub onlink: bool,
-    /// Whether the route leads somewhere: not `unreachable`, `prohibit`, `blackhole` or `throw`.
-    pub unicast: bool,
+    /// What they say, each value with its place in the text.
+    pub spec: RouteSpec,
 }
 
 /// A routing rule in the words of `ip rule add`.
@@ -38,8 +28,8 @@ pub struct RouteLine {
 pub struct RuleLine {
     /// The words as they are written.
     pub text: String,
-    /// The devices named by `iif` and `oif`.
-    pub dev: Vec<Part<String>>,
+    /// What they say, each value with its place in the text.
+    pub spec: RuleSpec,
 }
 
 /// A neighbour in the words of `ip neigh add`.
@@ -49,14 +39,8 @@ pub struct NeighLine {
     pub text: String,
     /// The neighbour's address.
     pub addr: Part<IpAddr>,
-    /// Its MAC address; there is none for a proxy entry.
-    pub mac: Option<Mac>,
     /// The device it is reached by.
     pub dev: Part<String>,
-    /// Whether this namespace answers for the address (`proxy`).
-    pub proxy: bool,
-    /// The state given: `permanent` unless said otherwise.
-    pub state: &'static str,
 }
 
 /// The words of a line, each with its place.
@@ -93,38 +77,30 @@ impl<'a> Words<'a> {
             Err(error) => Err(error.at(range.start, range.end)),
         }
     }
-
-    fn number(&mut self, keyword: &str) -> Result<(), TextError> {
-        self.argument(keyword, |w| match w.parse::<u32>() {
-            Ok(_) => Ok(()),
-            Err(_) => Err(TextError::new(format!("`{}` is not a number", shorten(w)))),
-        })
-        .map(|_| ())
-    }
 }
 
 fn address(word: &str) -> Result<IpAddr, TextError> {
     word.parse().map_err(|_| TextError::new(format!("`{}` is not an IP address", shorten(word))))
 }
 
-fn network(word: &str) -> Result<Prefix, TextError> {
-    if matches!(word, "default" | "all") {
-        return Ok(Prefix::ANY4);
-    }
-    <Prefix as TextLeaf>::parse(word)
-}
-
 fn name(word: &str) -> Result<String, TextError> {
     Ok(word.into())
 }
 
-/// The numbers and names a routing table goes by (rt_tables).
-fn table(word: &str) -> Result<(), TextError> {
-    if matches!(word, "main" | "local" | "default") || word.parse::<u32>().is_ok_and(|n| n > 0) {
-        return Ok(());
-    }
-    let error = TextError::new(format!("`{}` is not a routing table", shorten(word)));
-    Err(error.help("a table is `main`, `local`, `default` or a number from 1"))
+/// The mistake in the words of a scenario, with the nearest word where one was expected.
+fn wrong_word(error: WordError) -> TextError {
+    let known = error.expected.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.len() > 1);
+    // iproute2 takes two words for the same; the message names one.
+    let known = known.chain(error.expected.contains("lookup").then_some("table"));
+    let near = error.word.as_deref().and_then(|word| super::diagnose::did_you_mean(word, known));
+    let message = match &error.word {
+        Some(word) => format!("`{}` is not understood here", shorten(word)),
+        None => "something is missing at the end".into(),
+    };
+    // What is missing at the end is marked at the last character.
+    let start = if error.word.is_some() { error.at.start } else { error.at.start.saturating_sub(1) };
+    let text = TextError::new(message).at(start, error.at.end);
+    text.help(near.unwrap_or_else(|| format!("expected {}", error.expected)))
 }
 
 fn unknown(word: &str, range: Range<usize>, known: &[&str]) -> TextError {
@@ -133,55 +109,27 @@ fn unknown(word: &str, range: Range<usize>, known: &[&str]) -> TextError {
     error.help(near.unwrap_or_else(|| format!("the words are {}", list(known))))
 }
 
-const ROUTE_WORDS: &[&str] =
-    &["via", "dev", "src", "metric", "table", "scope", "proto", "onlink", "mtu", "tos", "nexthop", "weight"];
-
 impl TextLeaf for RouteLine {
     const EXPECTED: &'static str = "a route such as \"default via 10.0.0.1\" or \"10.1.0.0/16 dev eth0\"";
 
     fn parse(text: &str) -> Result<RouteLine, TextError> {
-        let mut words = Words::new(text);
-        let empty = || TextError::new("a route needs a destination").help("write `default` or a network first");
-        let (mut first, mut range) = words.next().ok_or_else(empty)?;
-        let special = matches!(first, "unreachable" | "prohibit" | "blackhole" | "throw");
-        if special || first == "unicast" {
-            (first, range) = words.next().ok_or_else(empty)?;
+        let spec = parse_route(text).map_err(wrong_word)?;
+        let dst = &spec.dst;
+        if dst.value.has_host_bits() {
+            let written = &text[dst.at.clone()];
+            let error = TextError::new(format!("`{written}` has bits set behind its prefix length"));
+            let help = format!("did you mean \"{}\", or \"{}\" for one host?", dst.value.network(), dst.value.addr());
+            return Err(error.help(help).at(dst.at.start, dst.at.end));
         }
-        let dst = network(first).map_err(|e| e.at(range.start, range.end))?;
-        let mut line = RouteLine {
-            text: text.into(),
-            dst: (dst, range),
-            via: Vec::new(),
-            dev: Vec::new(),
-            src: None,
-            onlink: false,
-            unicast: !special,
-        };
-        while let Some((word, range)) = words.next() {
-            match word {
-                "via" => line.via.push(words.argument(word, address)?),
-                "dev" => line.dev.push(words.argument(word, name)?),
-                "src" => line.src = Some(words.argument(word, address)?),
-                "onlink" => line.onlink = true,
-                "nexthop" => {}
-                "metric" | "mtu" | "weight" => words.number(word)?,
-                "table" => _ = words.argument(word, table)?,
-                "scope" | "proto" | "tos" => _ = words.argument(word, name)?,
-                _ => return Err(unknown(word, range, ROUTE_WORDS)),
+        let line = RouteLine { text: text.into(), spec };
+        for via in line.spec.hops.iter().filter_map(|hop| hop.via.as_ref()) {
+            if via.value.is_ipv4() != line.spec.dst.value.is_ipv4() {
+                let error = TextError::new("the gateway and the destination belong to different address families");
+                return Err(error.at(via.at.start, via.at.end));
             }
         }
-        // `default` stands for both families; the gateway says which.
-        if first == "default" && line.via.first().is_some_and(|(via, _)| via.is_ipv6()) {
-            line.dst.0 = Prefix::ANY6;
-        }
-        for (via, range) in &line.via {
-            if via.is_ipv4() != line.dst.0.is_ipv4() {
-                let message = "the gateway and the destination belong to different address families";
-                return Err(TextError::new(message).at(range.start, range.end));
-            }
-        }
-        if line.unicast && line.via.is_empty() && line.dev.is_empty() {
-            let error = TextError::new(format!("the route to {first} does not say where it leads"));
+        if line.is_unicast() && line.spec.hops.is_empty() {
+            let error = TextError::new("the route does not say where it leads");
             return Err(error.help("add `via GATEWAY` or `dev DEVICE`"));
         }
         Ok(line)
@@ -192,9 +140,14 @@ impl RouteLine {
     /// `default via GATEWAY`.
     pub fn default_via(gateway: IpAddr) -> RouteLine {
         let text = format!("default via {gateway}");
-        let via = vec![(gateway, "default via ".len()..text.len())];
-        let dst = (if gateway.is_ipv4() { Prefix::ANY4 } else { Prefix::ANY6 }, 0.."default".len());
-        RouteLine { text, dst, via, dev: Vec::new(), src: None, onlink: false, unicast: true }
+        let spec = parse_route(&text).expect("an address makes a gateway");
+        RouteLine { text, spec }
+    }
+
+    /// Whether the route leads somewhere: not `unreachable`, `prohibit`, `blackhole` or `throw`.
+    pub fn is_unicast(&self) -> bool {
+        use RouteType::{Blackhole, Prohibit, Throw, Unreachable};
+        !matches!(self.spec.kind, Some(Unreachable | Prohibit | Blackhole | Throw))
     }
 }
 
@@ -204,48 +157,22 @@ impl fmt::Display for RouteLine {
     }
 }
 
-const RULE_WORDS: &[&str] = &[
-    "from",
-    "to",
-    "iif",
-    "oif",
-    "fwmark",
-    "priority",
-    "table",
-    "tos",
-    "not",
-    "suppress_prefixlength",
-    "unreachable",
-    "prohibit",
-    "blackhole",
-];
-
 impl TextLeaf for RuleLine {
     const EXPECTED: &'static str = "a rule such as \"from 10.0.0.0/24 table 100\"";
 
     fn parse(text: &str) -> Result<RuleLine, TextError> {
-        let mut words = Words::new(text);
-        let mut line = RuleLine { text: text.into(), dev: Vec::new() };
-        let mut decides = false;
-        while let Some((word, range)) = words.next() {
-            match word {
-                "from" | "to" => _ = words.argument(word, network)?,
-                "iif" | "oif" | "dev" => line.dev.push(words.argument(word, name)?),
-                "fwmark" | "tos" => _ = words.argument(word, name)?,
-                "priority" | "pref" | "order" | "suppress_prefixlength" => words.number(word)?,
-                "table" | "lookup" => {
-                    words.argument(word, table)?;
-                    decides = true;
-                }
-                "unreachable" | "prohibit" | "blackhole" => decides = true,
-                "not" => {}
-                _ => return Err(unknown(word, range, RULE_WORDS)),
+        let spec = parse_rule(text, false).map_err(wrong_word)?;
+        for prefix in [&spec.from, &spec.to].into_iter().flatten() {
+            if prefix.value.has_host_bits() {
+                let error = TextError::new(format!("`{}` has bits set behind its prefix length", prefix.value));
+                let error = error.help(format!("did you mean \"{}\"?", prefix.value.network()));
+                return Err(error.at(prefix.at.start, prefix.at.end));
             }
         }
-        if !decides {
+        if spec.action.is_none() {
             return Err(TextError::new("the rule does not say which table to look in").help("add `table NUMBER`"));
         }
-        Ok(line)
+        Ok(RuleLine { text: text.into(), spec })
     }
 }
 
@@ -270,32 +197,29 @@ impl TextLeaf for NeighLine {
             (first, range) = words.next().ok_or_else(empty)?;
         }
         let addr = (address(first).map_err(|e| e.at(range.start, range.end))?, range);
-        let (mut mac, mut dev, mut state) = (None, None, "permanent");
+        let (mut mac, mut dev) = (None, None);
         while let Some((word, range)) = words.next() {
             match word {
                 "lladdr" => mac = Some(words.argument(word, <Mac as TextLeaf>::parse)?.0),
                 "dev" => dev = Some(words.argument(word, name)?),
-                "nud" => state = words.argument(word, nud)?.0,
-                _ => match STATES.iter().find(|s| **s == word) {
-                    Some(known) => state = known,
-                    None => return Err(unknown(word, range, NEIGH_WORDS)),
-                },
+                "nud" => _ = words.argument(word, nud)?,
+                _ => return Err(unknown(word, range, NEIGH_WORDS)),
             }
         }
         let dev = dev.ok_or_else(|| TextError::new("the neighbour's device is missing").help("add `dev DEVICE`"))?;
         if mac.is_none() && !proxy {
             return Err(TextError::new("the neighbour's MAC address is missing").help("add `lladdr MAC`"));
         }
-        Ok(NeighLine { text: text.into(), addr, mac, dev, proxy, state })
+        Ok(NeighLine { text: text.into(), addr, dev })
     }
 }
 
-fn nud(word: &str) -> Result<&'static str, TextError> {
-    let known = STATES.iter().find(|s| **s == word).copied();
-    known.ok_or_else(|| {
-        let error = TextError::new(format!("`{}` is not a state to set by hand", shorten(word)));
-        error.help(format!("the states are {}", list(STATES)))
-    })
+fn nud(word: &str) -> Result<(), TextError> {
+    if STATES.contains(&word) {
+        return Ok(());
+    }
+    let error = TextError::new(format!("`{}` is not a state to set by hand", shorten(word)));
+    Err(error.help(format!("the states are {}", list(STATES))))
 }
 
 impl fmt::Display for NeighLine {
@@ -317,13 +241,11 @@ mod tests {
     #[test]
     fn a_route_is_taken_apart_with_places() {
         let line = RouteLine::parse("10.1.0.0/16 via 10.0.0.1 dev eth0 src 10.0.0.2 metric 5 onlink").ok().unwrap();
-        assert_eq!(line.dst, ("10.1.0.0/16".parse().unwrap(), 0..11));
-        assert_eq!(line.via, [("10.0.0.1".parse().unwrap(), 16..24)]);
-        assert_eq!(line.dev, [("eth0".to_string(), 29..33)]);
-        assert!(line.onlink && line.unicast && line.src.is_some());
-        let blackhole = RouteLine::parse("blackhole 10.9.0.0/16").ok().unwrap();
-        assert!(!blackhole.unicast);
-        assert_eq!(RouteLine::parse("default via 2001:db8::1").ok().unwrap().dst.0, Prefix::ANY6);
+        assert_eq!(line.spec.dst.at, 0..11);
+        assert_eq!(line.spec.hops[0].via.as_ref().unwrap().at, 16..24);
+        assert!(line.spec.hops[0].onlink && line.is_unicast());
+        assert!(!RouteLine::parse("blackhole 10.9.0.0/16").ok().unwrap().is_unicast());
+        assert_eq!(RouteLine::default_via("10.0.0.1".parse().unwrap()).text, "default via 10.0.0.1");
     }
 
     #[test]
@@ -331,9 +253,12 @@ mod tests {
         assert_eq!(place::<RouteLine>("default vai 10.0.0.1").0, "vai");
         assert_eq!(place::<RouteLine>("10.0.0.1/24 dev eth0").0, "10.0.0.1/24");
         assert_eq!(place::<RouteLine>("default via 10.0.0.300").0, "10.0.0.300");
-        assert_eq!(place::<RouteLine>("default").1, "the route to default does not say where it leads");
+        assert_eq!(place::<RouteLine>("default via").0, "a");
+        assert_eq!(place::<RouteLine>("default").1, "the route does not say where it leads");
         assert_eq!(place::<RouteLine>("default via 10.0.0.1 table blue").0, "blue");
+        assert_eq!(place::<RouteLine>("10.0.0.0/8 via 2001:db8::1").0, "2001:db8::1");
         assert_eq!(place::<RuleLine>("from 10.0.0.0/24").1, "the rule does not say which table to look in");
+        assert_eq!(place::<RuleLine>("from 10.0.0.1/24 table 5").0, "10.0.0.1/24");
         assert_eq!(place::<NeighLine>("10.0.0.9 lladdr 02:00 dev eth0").0, "02:00");
         assert_eq!(place::<NeighLine>("10.0.0.9 lladdr 02:00:00:00:00:09").1, "the neighbour's device is missing");
         assert_eq!(place::<NeighLine>("10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0 nud fresh").0, "fresh");

@@ -56,7 +56,7 @@ macro_rules! quantity {
 
 quantity! {
     /// A span of virtual time in nanoseconds, written with a unit of `ns us ms s min h`: `"10ms"`.
-    Duration(Time), "a duration such as \"10ms\"", units::duration, "ms", |n| {
+    Duration(Time), "a duration such as \"10ms\"", units::duration, "s", |n| {
         with_unit(n, &[(3_600_000_000_000, "h"), (60_000_000_000, "min"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")])
     }
 }

@@ -228,6 +228,9 @@ macro_rules! record {
         }
 
         impl $name {
+            /// What the group is about, line by line.
+            pub const DOC: &'static [&'static str] = &[$($doc),*];
+
             /// The fields as they are written in a scenario.
             pub const FIELDS: &'static [$crate::scenario::read::Field] = &[
                 $( $crate::scenario::read::Field {
@@ -347,6 +350,9 @@ macro_rules! choice {
         }
 
         impl $name {
+            /// What the choice is about, line by line.
+            pub const DOC: &'static [&'static str] = &[$($doc),*];
+
             /// The variants as they are written in a scenario.
             pub const VARIANTS: &'static [$crate::scenario::read::Variant] = &[
                 $( $crate::scenario::read::Variant { name: stringify!($variant), doc: &[$($vdoc),*] }, )*

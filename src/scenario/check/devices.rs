@@ -9,6 +9,9 @@ use crate::{
     },
 };
 
+/// The code of the warning about a device without a cable.
+pub(super) const NO_CABLE: &str = "no-cable";
+
 pub(super) fn check(c: &mut Checker<'_, '_>) {
     for (_, ns, settings) in c.sound() {
         let mut ports: Map<&str, Span> = Map::default();
@@ -25,7 +28,7 @@ pub(super) fn check(c: &mut Checker<'_, '_>) {
                     let message = format!("device `{}` of `{ns}` has no cable", name.value);
                     // A device that comes from a preset is not written in the file; its namespace is.
                     let place = if name.span.is_none() { ns.span } else { name.span };
-                    let d = Diagnostic::warning("no-cable", place, message).label("not the end of any link");
+                    let d = Diagnostic::warning(NO_CABLE, place, message).label("not the end of any link");
                     c.report(d.help("add a link to it, or make it `Dummy(...)`"));
                 }
                 Device::Plain(_) | Device::Dummy(_) => {}

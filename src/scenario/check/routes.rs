@@ -3,6 +3,7 @@
 use super::Checker;
 use crate::{
     base::Prefix,
+    route::HopSpec,
     scenario::{Diagnostic, Expanded, RouteLine, Span, Spanned},
 };
 use std::{net::IpAddr, ops::Range};
@@ -19,22 +20,22 @@ pub(super) fn check(c: &mut Checker<'_, '_>) {
         }
         for route in &settings.routes {
             let mut known = true;
-            for (dev, range) in &route.dev {
-                known &= c.device(ns, &Spanned::new(dev.clone(), part(route, range)));
+            for dev in route.spec.hops.iter().filter_map(|hop| hop.dev.as_ref()) {
+                known &= c.device(ns, &Spanned::new(dev.value.clone(), part(route, &dev.at)));
             }
             if known {
                 check_gateways(c, ns, settings, route, &on_link);
             }
-            if let (true, [(dev, _)], []) = (route.unicast, route.dev.as_slice(), route.via.as_slice())
+            if let [HopSpec { via: None, dev: Some(dev), .. }] = route.spec.hops.as_slice()
                 && on_link.len() < MAX_ON_LINK
             {
-                on_link.push((route.dst.0, dev.clone()));
+                on_link.push((route.spec.dst.value, dev.value.clone()));
             }
             check_source(c, ns, settings, route);
         }
         for rule in &settings.rules {
-            for (dev, range) in &rule.dev {
-                c.device(ns, &Spanned::new(dev.clone(), part(rule, range)));
+            for dev in [&rule.spec.iif, &rule.spec.oif].into_iter().flatten() {
+                c.device(ns, &Spanned::new(dev.value.clone(), part(rule, &dev.at)));
             }
         }
         for neigh in &settings.neigh {
@@ -62,13 +63,13 @@ fn check_gateways(
     route: &Spanned<RouteLine>,
     on_link: &[(Prefix, String)],
 ) {
-    let several = route.via.len() > 1;
-    for (via, range) in &route.via {
-        // With several next hops it is not told which device belongs to which gateway.
-        let dev = route.dev.first().filter(|_| !several).map(|(dev, _)| dev.as_str());
+    for hop in &route.spec.hops {
+        let Some(via) = &hop.via else { continue };
+        let (via, range) = (&via.value, &via.at);
+        let dev = hop.dev.as_ref().map(|dev| dev.value.as_str());
         let reaches = |(network, on): &&(Prefix, String)| network.contains(*via) && dev.is_none_or(|dev| dev == on);
         let link_local = matches!(via, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        if route.onlink || link_local || on_link.len() >= MAX_ON_LINK || on_link.iter().any(|n| reaches(&n)) {
+        if hop.onlink || link_local || on_link.len() >= MAX_ON_LINK || on_link.iter().any(|n| reaches(&n)) {
             broadcast_gateway(c, part(route, range), *via, on_link);
             continue;
         }
@@ -96,7 +97,8 @@ fn broadcast_gateway(c: &mut Checker<'_, '_>, span: Span, via: IpAddr, on_link: 
 
 /// `src` must be an address of the namespace (fib_valid_prefsrc).
 fn check_source(c: &mut Checker<'_, '_>, ns: &str, settings: &Expanded, route: &Spanned<RouteLine>) {
-    let Some((src, range)) = &route.src else { return };
+    let Some(src) = &route.spec.src else { return };
+    let (src, range) = (&src.value, &src.at);
     let mut own = settings.devices.iter().flat_map(|(_, device)| device.addresses());
     if !src.is_loopback() && !own.any(|addr| addr.local.addr() == *src) {
         let message = format!("{src} is not an address of `{ns}`");

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::{
     base::Map,
     kernel::sysctl,
-    scenario::{Diagnostic, Expanded, Span, Spanned, node::shorten},
+    scenario::{Diagnostic, Expanded, Span, Spanned, diagnose::did_you_mean, node::shorten},
 };
 use std::net::IpAddr;
 
@@ -27,8 +27,7 @@ fn check_sysctl(c: &mut Checker<'_, '_>, ns: &str, key: &Spanned<String>, value:
     if c.reader.is_full() {
         return;
     }
-    let meaning = if key.len() > 128 { Err(None) } else { sysctl::parse_key(key).map_err(Some) };
-    let ranges = match meaning {
+    let ranges = match sysctl::parse_key(key) {
         Ok(sysctl::Key::Namespace(knobs)) => knobs.iter().map(|k| k.range()).collect(),
         Ok(sysctl::Key::Conntrack(_)) => vec![(0, i32::MAX)],
         Ok(sysctl::Key::Device(conf, dev)) => {
@@ -37,12 +36,10 @@ fn check_sysctl(c: &mut Checker<'_, '_>, ns: &str, key: &Spanned<String>, value:
             }
             vec![conf.range()]
         }
-        Err(error) => {
+        Err(_) => {
             let d = Diagnostic::error("unknown-sysctl", key.span, format!("there is no setting `{}`", shorten(key)));
-            let help = match error {
-                Some(sysctl::SysctlError::Unknown(near)) => format!("did you mean `{near}`?"),
-                _ => "settings are named as in /proc/sys, as in `net.ipv4.ip_forward`".into(),
-            };
+            let help = nearest_key(key)
+                .unwrap_or("settings are named as in /proc/sys, as in `net.ipv4.ip_forward`".to_string());
             c.report(d.label("unknown setting").help(help));
             return;
         }
@@ -61,6 +58,14 @@ fn check_sysctl(c: &mut Checker<'_, '_>, ns: &str, key: &Spanned<String>, value:
     let message = format!("`{}` cannot be \"{}\"", shorten(key), shorten(value));
     let d = Diagnostic::error("bad-sysctl", value.span, message);
     c.report(d.label(format!("expected a whole number: {}", expected.join(", then "))));
+}
+
+/// The nearest key that exists, for the device the typed one names.
+fn nearest_key(typed: &str) -> Option<String> {
+    let typed = typed.replace('/', ".");
+    let device = typed.split('.').nth(3).unwrap_or("all");
+    let known: Vec<String> = sysctl::keys().map(|key| key.replace('*', device)).collect();
+    did_you_mean(&typed, known.iter().map(String::as_str))
 }
 
 fn check_servers(c: &mut Checker<'_, '_>, ns: &str, settings: &Expanded) {

@@ -26,7 +26,8 @@ pub(super) fn explain(text: &str, error: &SpannedError) -> Diagnostic {
             d.label("expected `: value` before this").help("an entry of a map is written `\"name\": value`")
         }
         Error::TrailingCharacters => {
-            let d = Diagnostic::error("trailing", mark(text, at), "something follows the end of the scenario");
+            let behind = at + (text[at..].len() - text[at..].trim_start().len());
+            let d = Diagnostic::error("trailing", mark(text, behind), "something follows the end of the scenario");
             d.label("not expected").help("everything belongs into one pair of parentheses")
         }
         Error::ExpectedStringEnd => {
@@ -49,6 +50,7 @@ pub(super) fn explain(text: &str, error: &SpannedError) -> Diagnostic {
 /// Finds a bracket that is not closed, closed by the wrong one, or closed but never opened.
 fn unbalanced(text: &str) -> Option<Diagnostic> {
     let mut open: Vec<(u8, usize)> = Vec::new();
+    let mut odd = None;
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -59,9 +61,12 @@ fn unbalanced(text: &str) -> Option<Diagnostic> {
                 while at < bytes.len() && bytes[at] != b'"' {
                     at += if bytes[at] == b'\\' { 2 } else { 1 };
                 }
+                // A text that runs into the next line and is followed by a word swallowed what was meant to follow it.
+                if odd.is_none() && runs_on(bytes, start, at) {
+                    odd = Some(start);
+                }
                 if at >= bytes.len() {
-                    let d = Diagnostic::error("unclosed-text", Span::new(start, start + 1), "a text is not closed");
-                    return Some(d.label("begins here").help("add the closing `\"`"));
+                    return Some(unclosed_text(odd.unwrap_or(start)));
                 }
             }
             b'/' if bytes[at..].starts_with(b"//") => {
@@ -73,6 +78,7 @@ fn unbalanced(text: &str) -> Option<Diagnostic> {
             b @ (b'(' | b'[' | b'{') => open.push((b, at)),
             b @ (b')' | b']' | b'}') => match open.pop() {
                 Some((o, _)) if closing(o) == b => {}
+                _ if odd.is_some() => return odd.map(unclosed_text),
                 Some((o, opened)) => {
                     let message = format!("`{}` is closed by `{}`", o as char, b as char);
                     let d = Diagnostic::error("unbalanced", Span::new(at, at + 1), message);
@@ -89,10 +95,24 @@ fn unbalanced(text: &str) -> Option<Diagnostic> {
         }
         at += 1;
     }
+    if let Some(start) = odd {
+        return Some(unclosed_text(start));
+    }
     let (o, opened) = open.pop()?;
     let message = format!("`{}` is never closed", o as char);
     let d = Diagnostic::error("unbalanced", Span::new(opened, opened + 1), message).label("opened here");
     Some(d.help(format!("add the closing `{}`", closing(o) as char)))
+}
+
+fn unclosed_text(start: usize) -> Diagnostic {
+    let d = Diagnostic::error("unclosed-text", Span::new(start, start + 1), "a text is not closed");
+    d.label("begins here").help("add the closing `\"`")
+}
+
+/// Whether the text between two quotes spans lines and is not followed by what separates values.
+fn runs_on(bytes: &[u8], start: usize, end: usize) -> bool {
+    let next = bytes.get(end + 1..).and_then(|rest| rest.iter().find(|b| !b.is_ascii_whitespace()));
+    bytes[start..end.min(bytes.len())].contains(&b'\n') && next.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
 fn closing(open: u8) -> u8 {

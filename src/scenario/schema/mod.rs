@@ -5,6 +5,7 @@ mod expect;
 mod link;
 mod namespace;
 mod netfilter;
+mod reference;
 mod server;
 mod step;
 
@@ -19,6 +20,7 @@ pub use netfilter::{
     Chain, Dnat, Filter, FilterRule, Masquerade, Match, Nat, Policy, PortForward, Redirect, Reject, RejectWith, Snat,
     State,
 };
+pub use reference::{Section, reference};
 pub use server::{Http, Listen, Server};
 pub use step::{Action, Cat, Exec, HttpGet, Impair, Method, Ping, Step, TcpBulk, TcpConnect, Traceroute, UdpSend};
 
