@@ -15,7 +15,10 @@
 //!
 //! Reading: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
 
 use super::Time;
 
@@ -114,34 +117,67 @@ struct Front {
     end: Time,
     /// In descending order: the next one is at the end.
     sorted: Vec<Ranked>,
-    /// What was pushed into the range after it was sorted.
+    /// What was pushed into the range after it was sorted, as long as it came in ascending order: a burst that goes from
+    /// device to device does.
+    run: VecDeque<Ranked>,
+    /// What came out of order.
     late: BinaryHeap<Reverse<Ranked>>,
     pushed: u32,
+}
+
+/// Where in a front an element waits.
+#[derive(Clone, Copy)]
+enum Place {
+    Sorted,
+    Run,
+    Late,
 }
 
 impl Front {
     #[inline]
     fn is_over(&self) -> bool {
-        self.sorted.is_empty() && self.late.is_empty()
+        self.sorted.is_empty() && self.run.is_empty() && self.late.is_empty()
     }
 
-    /// The next one, and whether it is a late one. Among equals those that stood in the slot came first.
     #[inline]
-    fn peek(&self) -> Option<(Ranked, bool)> {
-        match (self.sorted.last(), self.late.peek()) {
-            (Some(s), Some(Reverse(l))) if (l.0, l.1) < (s.0, s.1) => Some((*l, true)),
-            (Some(s), _) => Some((*s, false)),
-            (None, Some(Reverse(l))) => Some((*l, true)),
+    fn add(&mut self, at: Time, key: u64, index: u32) {
+        let ranked = (at, key, self.pushed, index);
+        self.pushed += 1;
+        if self.run.back().is_none_or(|last| *last <= ranked) {
+            self.run.push_back(ranked);
+        } else {
+            self.late.push(Reverse(ranked));
+        }
+    }
+
+    /// The next one, and where it waits. Among equals those that stood in the slot came first.
+    #[inline]
+    fn peek(&self) -> Option<(Ranked, Place)> {
+        let pushed = match (self.run.front(), self.late.peek()) {
+            (Some(r), Some(Reverse(l))) if l < r => Some((*l, Place::Late)),
+            (Some(r), _) => Some((*r, Place::Run)),
+            (None, Some(Reverse(l))) => Some((*l, Place::Late)),
             (None, None) => None,
+        };
+        match (self.sorted.last(), pushed) {
+            (Some(s), Some((p, place))) if (p.0, p.1) < (s.0, s.1) => Some((p, place)),
+            (Some(s), _) => Some((*s, Place::Sorted)),
+            (None, pushed) => pushed,
         }
     }
 
     #[inline]
-    fn drop_next(&mut self, late: bool) {
-        if late {
-            self.late.pop();
-        } else {
-            self.sorted.pop();
+    fn drop_next(&mut self, place: Place) {
+        match place {
+            Place::Sorted => {
+                self.sorted.pop();
+            }
+            Place::Run => {
+                self.run.pop_front();
+            }
+            Place::Late => {
+                self.late.pop();
+            }
         }
     }
 }
@@ -211,8 +247,7 @@ impl<T> Wheel<T> {
             (self.entries.len() - 1) as u32
         };
         if at <= self.front.end && !self.front.is_over() {
-            self.front.late.push(Reverse((at, key, self.front.pushed, index)));
-            self.front.pushed += 1;
+            self.front.add(at, key, index);
         } else {
             self.link(Item { at, key, index });
         }
@@ -238,11 +273,11 @@ impl<T> Wheel<T> {
 
     /// The time of the earliest pending element.
     pub fn peek(&mut self) -> Option<Time> {
-        while let Some(((at, _, _, index), late)) = self.front.peek() {
+        while let Some(((at, _, _, index), place)) = self.front.peek() {
             if self.is_live(index) {
                 return Some(at);
             }
-            self.front.drop_next(late);
+            self.front.drop_next(place);
             self.bury(index);
         }
         while self.len > 0 {
@@ -265,11 +300,11 @@ impl<T> Wheel<T> {
             return None;
         }
         loop {
-            while let Some(((at, _, _, index), late)) = self.front.peek() {
+            while let Some(((at, _, _, index), place)) = self.front.peek() {
                 if at > limit {
                     return None;
                 }
-                self.front.drop_next(late);
+                self.front.drop_next(place);
                 if let Some(value) = self.take(index, at) {
                     return Some((at, value));
                 }
@@ -467,6 +502,7 @@ impl<T> Wheel<T> {
             }
         }
         let mut sorted = std::mem::take(&mut self.front.sorted);
+        let mut run = std::mem::take(&mut self.front.run);
         let mut late = std::mem::take(&mut self.front.late);
         let mut keep = |ranked: &Ranked| {
             let live = self.is_live(ranked.3);
@@ -476,8 +512,9 @@ impl<T> Wheel<T> {
             live
         };
         sorted.retain(&mut keep);
+        run.retain(&mut keep);
         late.retain(|Reverse(ranked)| keep(ranked));
-        (self.front.sorted, self.front.late) = (sorted, late);
+        (self.front.sorted, self.front.run, self.front.late) = (sorted, run, late);
     }
 }
 

@@ -78,15 +78,11 @@ impl Kernel {
         mut frame: Frame,
     ) -> Result<(Frame, bool), Verdict> {
         let now = self.core.now;
-        let mut out = std::mem::take(&mut self.scratch.hook);
-        let n = &mut self.nss[ns.index()];
-        let Some(nf) = n.netfilter.as_deref_mut() else {
-            self.scratch.hook = out;
-            return Ok((frame, false));
-        };
+        let Some(nf) = self.nss[ns.index()].netfilter.as_deref_mut() else { return Ok((frame, false)) };
+        let out = &mut self.scratch.hook;
         let facts = Facts { devs: &self.devs, names: &self.core.tracer.names, next_hop };
         let env = HookEnv { in_dev, out_dev, facts: &facts };
-        let verdict = nf.hook(now, hook, &mut frame, ip, &env, &mut out);
+        let verdict = nf.hook(now, hook, &mut frame, ip, &env, out);
         let at = out_dev.filter(|_| in_dev.is_none()).or(in_dev);
         if self.core.tracer.on() {
             let id = Some(frame.id());
@@ -99,7 +95,6 @@ impl Kernel {
             }
         }
         let reroute = out.reroute;
-        self.scratch.hook = out;
         match verdict {
             Verdict::Accept => Ok((frame, reroute)),
             Verdict::Drop(reason) => {

@@ -2,7 +2,12 @@
 
 use crate::{
     base::{DevId, NsId},
-    kernel::{Kernel, mib::Mib, sysctl::Conf},
+    kernel::{
+        Kernel,
+        mib::Mib,
+        route_cache::{InputKey, NoWay},
+        sysctl::Conf,
+    },
     trace::{DropReason, Event, HookPoint, RouteUse},
     wire::{Frame, IpHeader, PacketType},
 };
@@ -47,9 +52,8 @@ impl Kernel {
         } else {
             0
         };
-        let mark = frame.meta().mark;
-        let decision = self.input_route_hashed(ns, dev, ip.src, ip.dst, ip.tos, mark, hash);
-        let way = match decision {
+        let key = InputKey { dev, src: ip.src, dst: ip.dst, mark: frame.meta().mark, tos: ip.tos };
+        let way = match self.input_route_cached(ns, key, hash) {
             Ok(way) => way,
             Err(no) => return self.no_way(ns, dev, &ip, frame, no),
         };
@@ -66,7 +70,7 @@ impl Kernel {
     }
 
     /// There is no way on: an ICMP error if the namespace is a router, and the drop (ip_error).
-    fn no_way(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: Frame, no: super::route::NoWay) {
+    fn no_way(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: Frame, no: NoWay) {
         let mib = &mut self.ns_mut(ns).mib;
         match no.reason {
             DropReason::IpInAddrErrors => mib.inc(Mib::IpInAddrErrors),

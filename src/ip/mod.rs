@@ -19,4 +19,5 @@ mod output;
 mod route;
 mod transport;
 
-pub use route::{InputRoute, OutRequest, RouteOut};
+pub use crate::kernel::InputRoute;
+pub use route::{OutRequest, RouteOut};

@@ -3,7 +3,8 @@
 use crate::{
     base::{DevId, Errno, NsId, proto},
     kernel::{
-        Kernel,
+        InputRoute, Kernel,
+        route_cache::{InputKey, NoWay},
         sysctl::{Conf, Knob},
     },
     route::{FlowKey, LookupError, RouteType, Scope},
@@ -54,30 +55,6 @@ pub struct RouteOut {
     pub mtu_locked: bool,
     /// Unicast, local, broadcast or multicast.
     pub kind: RouteType,
-}
-
-/// What a namespace does with a packet that came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InputRoute {
-    /// `Local`, `Broadcast` or `Multicast`: for us; `Unicast`: to be forwarded.
-    pub kind: RouteType,
-    /// Where it goes: the egress device, or the input device for local packets.
-    pub out: DevId,
-    /// The next hop of a packet to be forwarded.
-    pub next_hop: IpAddr,
-    /// It passes through instead of being delivered here.
-    pub forward: bool,
-    /// The sender could have reached the next hop directly: tell it so.
-    pub redirect: bool,
-}
-
-/// Why a packet that came in has no way on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoWay {
-    /// Its fate.
-    pub(crate) reason: DropReason,
-    /// The ICMP error to send: type and code for IPv4.
-    pub(crate) error: Option<(u8, u8)>,
 }
 
 const fn silent(reason: DropReason) -> NoWay {
@@ -208,6 +185,23 @@ impl Kernel {
         let ns = self.dev(dev).ns;
         let others = self.ns(ns).devices.iter().filter(|d| **d != dev && self.dev(**d).up);
         others.flat_map(|d| primary(*d)).map(|a| a.prefix.addr()).find(|a| global(*a))
+    }
+
+    /// Decides about a packet that came in by `dev` (ip_route_input_noref): from the cache, or anew.
+    #[inline]
+    pub(crate) fn input_route_cached(&mut self, ns: NsId, key: InputKey, hash: u32) -> Result<InputRoute, NoWay> {
+        let stamp = self.stamp(ns);
+        if hash == 0
+            && let Some(decision) = self.ns(ns).route_cache.as_ref().and_then(|c| c.get(&key, stamp))
+        {
+            return decision;
+        }
+        let InputKey { dev, src, dst, mark, tos } = key;
+        let decision = self.input_route_hashed(ns, dev, src, dst, tos, mark, hash);
+        if hash == 0 {
+            self.ns_mut(ns).route_cache.get_or_insert_default().put(key, stamp, decision);
+        }
+        decision
     }
 
     /// Decides about a packet that came in by `dev` (ip_route_input_slow).

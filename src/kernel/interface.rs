@@ -48,6 +48,7 @@ impl Kernel {
             sockets: None,
             reassembly: None,
             icmp_limits: None,
+            route_cache: None,
             exceptions: None,
             knobs: Knobs::default(),
             conf_all: Confs::default(),
@@ -226,6 +227,7 @@ impl Kernel {
         if self.dev(dev).up == up {
             return;
         }
+        self.config_changed();
         let running = self.dev(dev).is_running();
         self.dev_mut(dev).up = up;
         if up {
@@ -271,6 +273,7 @@ impl Kernel {
     }
 
     fn running_changed(&mut self, dev: DevId) {
+        self.config_changed();
         let running = self.dev(dev).is_running();
         self.emit_link(dev);
         if let Some(bridge) = self.dev(dev).master {

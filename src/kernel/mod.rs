@@ -12,6 +12,7 @@ pub mod mib;
 mod namespace;
 mod ports;
 pub mod reassembly;
+pub(crate) mod route_cache;
 mod routes;
 pub mod sysctl;
 mod tune;
@@ -20,6 +21,7 @@ pub use self::core::{Core, Work};
 pub use device::{DEFAULT_MTU, DevStats, Device, DeviceKind, IfAddr, LOOPBACK_MTU};
 pub use error::ConfigError;
 pub use namespace::{Namespace, ProcView};
+pub use route_cache::{InputRoute, RouteCache};
 
 use crate::base::{DevId, Map, NsId};
 
@@ -35,6 +37,7 @@ pub struct Kernel {
     pub(crate) externals: Vec<DevId>,
     index: Map<Box<str>, NsId>,
     dev_index: Map<(NsId, Box<str>), DevId>,
+    config_version: u64,
     pub(crate) scratch: Scratch,
     /// Namespaces with TCP connections to run before the next event.
     pub(crate) dirty_sockets: Vec<NsId>,
@@ -59,6 +62,7 @@ impl Kernel {
             externals: Vec::new(),
             index: Map::default(),
             dev_index: Map::default(),
+            config_version: 0,
             scratch: Scratch::default(),
             dirty_sockets: Vec::new(),
         }

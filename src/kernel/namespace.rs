@@ -5,6 +5,7 @@ use super::{
     icmp_limit::Limits,
     mib::Counters,
     reassembly::Reassembly,
+    route_cache::RouteCache,
     sysctl::{Confs, Knobs},
 };
 use crate::{
@@ -42,6 +43,8 @@ pub struct Namespace {
     pub reassembly: Option<Box<Reassembly>>,
     /// Rate limits of ICMP errors; `None` until the first error.
     pub icmp_limits: Option<Box<Limits>>,
+    /// Routing decisions about packets that came in; `None` until the first.
+    pub route_cache: Option<Box<RouteCache>>,
     /// Learned path MTUs and redirects; `None` until the first.
     pub exceptions: Option<Box<Exceptions>>,
     /// Knobs.

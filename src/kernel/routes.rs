@@ -139,6 +139,7 @@ impl Kernel {
 
     /// What was learned about single destinations may be wrong now (rt_cache_flush).
     pub(crate) fn routes_changed(&mut self, ns: NsId) {
+        self.config_changed();
         if let Some(x) = self.ns_mut(ns).exceptions.as_mut() {
             x.clear();
         }

@@ -25,6 +25,7 @@ impl Kernel {
     /// assert!(k.set_sysctl(ns, "net.ipv4.ip_forwad", "1").unwrap_err().to_string().contains("ip_forward"));
     /// ```
     pub fn set_sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), SysctlError> {
+        self.config_changed();
         match parse_key(key)? {
             Key::Conntrack(name) => {
                 let v = parse_value(value, (0, i32::MAX))?;
