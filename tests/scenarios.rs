@@ -120,3 +120,37 @@ fn a_limit_nobody_expected_fails_the_run() {
     assert!(trouble.contains("20000 frames") && trouble.contains("broadcast storm"), "{trouble}");
     assert!(render(&report, Detail::Quiet, Style::PLAIN).contains("✗ the run ends by itself"));
 }
+
+/// What the comment in the file promises.
+#[test]
+fn spanning_tree_cures_the_storm() {
+    let source = scenarios().into_iter().find(|(name, _)| name == "storm").expect("scenarios/storm.ron").1;
+    let source = source
+        .replace(r#"["host", "left", "right"])"#, r#"["host", "left", "right"], stp: true)"#)
+        .replace(r#"["left", "right"])"#, r#"["left", "right"], stp: true)"#)
+        .replace(r#"("0s", Ping"#, r#"("35s", Ping"#)
+        .replace("Ended(Limit(Frames))", r#"Pinged(from: "a", to: "b", received: 1)"#);
+    let report = run("storm", &source);
+    assert!(report.passed, "{:?}", report.document.expectations);
+    assert_eq!((report.document.end.reason, report.document.end.time_ns), ("until", 95_000_000_000));
+}
+
+#[test]
+fn a_long_run_tells_how_far_it_has_got() {
+    let source = r#"(
+        namespaces: { "a": Host(addr: "10.0.0.1/24"), "b": Host(addr: "10.0.0.2/24", run: [UdpSink(port: 9)]) },
+        links: ["a:eth0 -- b:eth0"],
+        until: "1min",
+        steps: [("0s", UdpSend(from: "a", to: "b:9", count: 100000, interval: "100us", wait: "0s"))],
+        expect: [UdpReceived(at: "b", port: 9, count: 100000), Ended(Quiescent)],
+    )"#;
+    let mut seen = Vec::new();
+    let progress = Box::new(|p| seen.push(p));
+    let options = RunOptions { progress: Some(progress), verbose: true, ..RunOptions::default() };
+    let report = scenario::run(&load("flood", source), options).expect("it builds");
+    assert!(report.passed, "{:?}", report.document.expectations);
+    assert!(seen.len() >= 2, "{seen:?}");
+    assert!(seen.windows(2).all(|w| w[0].time <= w[1].time && w[0].events < w[1].events && w[0].frames < w[1].frames));
+    let frames = report.frames.expect("lines were asked for");
+    assert!(frames.lines().last().is_some_and(|l| l.contains("more frames")), "lines are bounded");
+}

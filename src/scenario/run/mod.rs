@@ -10,7 +10,7 @@ use super::{
     schema::{Expect, Finish, LimitKind},
 };
 use crate::{
-    base::Time,
+    base::{SEC, Time},
     report::{
         frames::FrameLog,
         run::{Misdelivery, RunReport, StepReport},
@@ -25,6 +25,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Frames that are kept as lines of a verbose story.
 const MAX_FRAME_LINES: usize = 100_000;
+/// How long a world that cannot come to rest goes on after its last step.
+const AFTER_LAST_STEP: Time = 60 * SEC;
 /// How many events pass between two calls of [`RunOptions::progress`].
 const PROGRESS_EVERY: u64 = 1 << 16;
 
@@ -94,7 +96,7 @@ impl Built {
     pub fn run(&mut self, mut options: RunOptions<'_>) -> RunReport {
         let books = self.open_books(&mut options);
         let before = tables::Tables::of(&self.world);
-        let until = options.until.or(self.scenario.until.map(|u| u.0));
+        let until = options.until.or(self.scenario.until.map(|u| u.0)).or_else(|| self.end_of_restless());
         let own = &self.scenario.limits;
         let limits = Limits { until, events: *own.events, frames: *own.frames, time: own.time.0 };
         let summary = drive(&mut self.world, &limits, options.progress.as_deref_mut());
@@ -140,6 +142,13 @@ impl Built {
             tracer.add(sink);
         }
         books
+    }
+
+    /// Bridges that speak the spanning tree protocol repeat their messages for ever: such a world never comes to rest.
+    fn end_of_restless(&self) -> Option<Time> {
+        let restless = self.world.devs.iter().any(|d| d.bridge().is_some_and(|b| b.config().stp));
+        let last = self.steps.iter().map(|s| s.at).max().unwrap_or(0);
+        restless.then(|| last.saturating_add(AFTER_LAST_STEP))
     }
 
     /// What to say about a limit that nobody expected.

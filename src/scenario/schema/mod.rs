@@ -49,8 +49,9 @@ record! {
         steps: Vec<Step> = Vec::new(),
         /// What must have come true at the end.
         expect: Vec<Spanned<Expect>> = Vec::new(),
-        /// The virtual time at which the run ends even if something would still happen; without it, the run ends when
-        /// nothing more can happen.
+        /// The virtual time at which the run ends even if something would still happen. Without it, the run ends when
+        /// nothing more can happen; if bridges speak the spanning tree protocol, which never rests, a minute after the
+        /// last step.
         until: Option<Spanned<Duration>> = None,
         /// What a run may cost before it is ended with an explanation.
         limits: Limits = Limits::default(),
