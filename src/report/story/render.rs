@@ -134,7 +134,8 @@ impl Page {
         let mut number = 1;
         for (n, leg) in journey.legs.iter().enumerate() {
             let what = if n == 0 { "its first packet" } else { "the answer" };
-            let packet = self.style.dim(&leg.packet);
+            let packet = if leg.packet.is_empty() { "it never came out of a device" } else { &leg.packet };
+            let packet = self.style.dim(packet);
             self.line(&format!("  The way of {what}: {packet}"));
             number = self.leg(leg, number);
         }

@@ -24,7 +24,7 @@ impl Case<'_> {
         let holds = p.received.contains(received.into())
             && p.duplicates.is_none_or(|d| d.contains(duplicates.into()))
             && p.errors.is_none_or(|e| e.contains(errors));
-        let mut why = format!("{received} of {} answered", plural(u64::from(sent), "request"));
+        let mut why = format!("{received} of {sent} requests answered");
         for (n, what) in [(u64::from(duplicates), "duplicate"), (errors, "error")] {
             if n > 0 {
                 why.push_str(&format!(", {}", plural(n, what)));
