@@ -12,6 +12,7 @@
 mod deliver;
 mod forward;
 mod fragment;
+mod get;
 mod hooks;
 pub mod icmp;
 mod input;
@@ -20,4 +21,5 @@ mod route;
 mod transport;
 
 pub use crate::kernel::InputRoute;
+pub use get::RouteQuery;
 pub use route::{OutRequest, RouteOut};

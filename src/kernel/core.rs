@@ -46,6 +46,9 @@ pub struct Core {
     pub wakes: Vec<(AppId, SockId)>,
     /// Frames counted when they pass a device, in both directions.
     pub hops: u64,
+    /// How long a frame takes over a cable between two namespaces, in nanoseconds; 0 unless set. Set it before the
+    /// world runs: later, frames could overtake each other.
+    pub cable: Time,
     frame_seq: Vec<u32>,
     event_seq: Vec<u32>,
 }
@@ -61,6 +64,7 @@ impl Core {
             tracer: Tracer::default(),
             wakes: Vec::new(),
             hops: 0,
+            cable: 0,
             frame_seq: Vec::new(),
             event_seq: Vec::new(),
         }

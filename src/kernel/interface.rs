@@ -221,6 +221,14 @@ impl Kernel {
         Ok(())
     }
 
+    /// Switches ARP on or off (`ip link set arp`); a change empties the neighbour table of the device.
+    pub fn set_arp(&mut self, dev: DevId, on: bool) {
+        if self.dev(dev).arp != on {
+            self.dev_mut(dev).arp = on;
+            self.flush_neighbours(dev);
+        }
+    }
+
     /// Switches a device on or off (`ip link set up|down`), with everything Linux does about it: carrier at the other
     /// end, connected routes, neighbours, bridge tables.
     pub fn set_up(&mut self, dev: DevId, up: bool) {

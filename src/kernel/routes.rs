@@ -5,6 +5,7 @@ use crate::{
     base::{DevId, NsId},
     neigh::{SetEntry, SetMode},
     route::{AddMode, LinkState, Route, RouteError, RouteSelector, RouteSpec, Rule, RuleSpec, WordError, parse_route},
+    trace::NeighState,
 };
 use std::net::IpAddr;
 
@@ -80,6 +81,15 @@ impl Kernel {
         self.add_rule(ns, rule)
     }
 
+    /// Deletes the route the words of `ip route del` mean.
+    ///
+    /// # Errors
+    /// `ESRCH` if there is none.
+    pub fn delete_route_spec(&mut self, ns: NsId, spec: &RouteSpec) -> Result<(), ConfigError> {
+        let selector = spec.selector(&|name| self.find_dev(ns, name)).map_err(word_error)?;
+        self.delete_route(ns, &selector).map(|_| ())
+    }
+
     /// Deletes the first routing rule that the words of `ip rule del` fit.
     ///
     /// # Errors
@@ -135,6 +145,16 @@ impl Kernel {
         let result = self.ns_mut(ns).neigh.delete(now, dev, addr, &mut actions);
         self.neighbour_actions(ns, actions);
         result.map_err(ConfigError::from)
+    }
+
+    /// Forgets every neighbour that was learned (`ip neigh flush all`); those set by hand stay.
+    pub fn flush_learned_neighbours(&mut self, ns: NsId) {
+        for n in self.ns(ns).neigh.iter(self.core.now) {
+            if !matches!(n.state, NeighState::Permanent | NeighState::NoArp) {
+                // It was just listed, so it is there.
+                let _ = self.delete_neighbour(n.dev, n.addr);
+            }
+        }
     }
 
     /// What was learned about single destinations may be wrong now (rt_cache_flush).

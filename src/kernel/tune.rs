@@ -127,6 +127,11 @@ impl Kernel {
         self.nss[ns.index()].netfilter.get_or_insert_with(|| Box::new(Netfilter::new(seed, name)))
     }
 
+    /// Forgets every tracked connection (`conntrack -F`).
+    pub fn flush_conntrack(&mut self, ns: NsId) {
+        self.change_netfilter(ns, |nf, out| nf.flush(out));
+    }
+
     /// Changes conntrack entries from outside, and tells the trace which ones went.
     pub(crate) fn change_netfilter(&mut self, ns: NsId, change: impl FnOnce(&mut Netfilter, &mut HookOut) -> usize) {
         let mut out = std::mem::take(&mut self.scratch.hook);

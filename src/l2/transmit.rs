@@ -110,7 +110,7 @@ impl Kernel {
         }
         count_tx(d, &frame);
         push(&mut self.devs[peer.index()], frame);
-        self.core.schedule(self.core.now, peer, Work::Receive(peer));
+        self.core.schedule(self.core.now + self.core.cable, peer, Work::Receive(peer));
         Ok(())
     }
 

@@ -345,7 +345,7 @@ impl Fib {
 
     /// Whether rules were ever changed. From then on IPv4's tables local and main are searched one after the other.
     #[inline]
-    pub(super) fn has_own_rules(&self) -> bool {
+    pub(crate) fn has_own_rules(&self) -> bool {
         self.rules.is_some()
     }
 
