@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod base;
+pub mod conform;
 pub mod device;
 pub mod ip;
 pub mod kernel;

@@ -3,7 +3,7 @@
 //! After each event every waiting step looks whether what it waits for has come. Nothing else wakes it, so the order
 //! of things is that of the world's events and of the steps.
 
-use super::{capture::Capture, case::Case, raw::RawStep, topo::Topology};
+use super::topo::Topology;
 use crate::{
     base::{SockId, Time},
     sim::{End, Limits, World},
@@ -15,7 +15,6 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
-    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -104,6 +103,13 @@ pub struct Executor {
     background: Vec<Task>,
 }
 
+impl Drop for Executor {
+    /// Tasks hold the lab that holds them.
+    fn drop(&mut self) {
+        self.lab.spawned.borrow_mut().clear();
+    }
+}
+
 impl Executor {
     /// Nothing to run yet.
     pub fn new(lab: Rc<Lab>) -> Executor {
@@ -142,18 +148,4 @@ impl Executor {
         }
         Ok(())
     }
-}
-
-/// What a run has yielded so far.
-#[derive(Default)]
-pub struct Progress {
-    /// The steps that are done.
-    pub steps: Vec<RawStep>,
-}
-
-/// Attaches a capture to a world.
-pub fn capture(world: &mut World, case: &Case) -> Arc<Mutex<Capture>> {
-    let capture = Arc::new(Mutex::new(Capture::without(&case.no_capture)));
-    world.core.tracer.add(Box::new(capture.clone()));
-    capture
 }

@@ -1,8 +1,7 @@
 //! The steps of a case.
 
 use super::{
-    AddrWords, FdbWords, Impairment, NeighWords, Ordered, RouteWords, RuleSpec, RuleWords, Scalar, Secs,
-    ChainSpec,
+    AddrWords, ChainSpec, FdbWords, Impairment, NeighWords, Ordered, RouteWords, RuleSpec, RuleWords, Scalar, Secs,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -27,22 +26,54 @@ pub enum Op {
     Ping(Ping),
     Traceroute(Traceroute),
     RouteGet(RouteGet),
-    Exec { cmd: String, quiet: bool },
+    Exec {
+        cmd: String,
+        quiet: bool,
+    },
     Sleep(Secs),
     /// `master` is `Some(None)` to leave the bridge.
-    Link { set: LinkSet, master: Option<Option<String>> },
-    LinkDel { dev: String },
-    Addr { dev: String, verb: ConfigVerb, addr: AddrWords },
-    Route { verb: ConfigVerb, route: RouteWords },
-    Rule { verb: ConfigVerb, rule: RuleWords },
-    Neigh { verb: ConfigVerb, entry: NeighWords },
+    Link {
+        set: LinkSet,
+        master: Option<Option<String>>,
+    },
+    LinkDel {
+        dev: String,
+    },
+    Addr {
+        dev: String,
+        verb: ConfigVerb,
+        addr: AddrWords,
+    },
+    Route {
+        verb: ConfigVerb,
+        route: RouteWords,
+    },
+    Rule {
+        verb: ConfigVerb,
+        rule: RuleWords,
+    },
+    Neigh {
+        verb: ConfigVerb,
+        entry: NeighWords,
+    },
     NeighFlush,
-    Fdb { verb: ConfigVerb, entry: FdbWords },
-    FdbFlush { dev: String },
-    Sysctl { key: String, value: Scalar },
+    Fdb {
+        verb: ConfigVerb,
+        entry: FdbWords,
+    },
+    FdbFlush {
+        dev: String,
+    },
+    Sysctl {
+        key: String,
+        value: Scalar,
+    },
     Bridge(BridgeSet),
     BrPort(BridgeSet),
-    Netem { dev: String, set: Option<Impairment> },
+    Netem {
+        dev: String,
+        set: Option<Impairment>,
+    },
     CtFlush,
     Nft(Nft),
     UdpOpen(UdpOpen),
@@ -58,8 +89,12 @@ pub enum Op {
     Parallel(Parallel),
     WaitNeigh(WaitNeigh),
     WaitFdbGone(WaitFdbGone),
-    WaitCtEmpty { timeout: Secs },
-    WaitPortsForwarding { timeout: Secs },
+    WaitCtEmpty {
+        timeout: Secs,
+    },
+    WaitPortsForwarding {
+        timeout: Secs,
+    },
     End,
 }
 
@@ -483,7 +518,8 @@ impl Op {
             }
             "link" => {
                 // `null` takes the device out of its bridge; without the key nothing changes.
-                let master = rest.remove("master").map(serde_json::from_value).transpose().map_err(|e| e.to_string())?;
+                let master =
+                    rest.remove("master").map(serde_json::from_value).transpose().map_err(|e| e.to_string())?;
                 Op::Link { set: all(rest)?, master }
             }
             "link_del" => {

@@ -237,11 +237,8 @@ pub fn impair(k: &mut Kernel, dev: DevId, set: Option<&Impairment>) -> Done {
         return Ok(());
     };
     if let Some(t) = &p.tbf {
-        let config = TbfConfig {
-            rate: t.rate_kbit * 1000,
-            burst: t.burst.unwrap_or(3000),
-            limit: t.limit.unwrap_or(100_000),
-        };
+        let config =
+            TbfConfig { rate: t.rate_kbit * 1000, burst: t.burst.unwrap_or(3000), limit: t.limit.unwrap_or(100_000) };
         k.set_qdisc(dev, QdiscConfig::Tbf(config));
         return Ok(());
     }

@@ -54,8 +54,7 @@ pub fn apply(
 }
 
 fn hook(name: &str) -> Result<HookPoint, Refusal> {
-    let all =
-        [HookPoint::Prerouting, HookPoint::Input, HookPoint::Forward, HookPoint::Output, HookPoint::Postrouting];
+    let all = [HookPoint::Prerouting, HookPoint::Input, HookPoint::Forward, HookPoint::Output, HookPoint::Postrouting];
     all.into_iter().find(|h| h.name() == name).ok_or_else(|| Refusal::said("there is no such hook", name))
 }
 

@@ -56,6 +56,9 @@ impl From<ConfigError> for Refusal {
     }
 }
 
+/// Something done to each interface in turn.
+type Stage = fn(&mut World, NsId, &Interface, Option<&Iface>, &Topology) -> Result<(), Refusal>;
+
 /// What every namespace starts with. The oracle pins these because its namespaces inherit from the host; they are the
 /// kernel's defaults.
 const PINNED: [(&str, &str); 9] = [
@@ -95,20 +98,23 @@ pub fn build(case: &Case, topo: &Topology, seed: u64) -> Result<World, String> {
         let ends = (find(&w, an)?, find(&w, bn)?);
         w.add_veth((ends.0, ai), (ends.1, bi)).map_err(|e| at(an, &e))?;
     }
-    type Stage = fn(&mut World, NsId, &Interface, Option<&Iface>, &Topology) -> Result<(), Refusal>;
-    let stages: [Stage; 5] = [make, dress, enslave, switch_on, port];
-    for stage in stages {
+    let each = |w: &mut World, stage: Stage| {
         for i in topo.ifaces() {
             let node = case.nodes.get(&i.node).expect("interfaces belong to nodes");
-            let ns = find(&w, &i.node)?;
-            let done = stage(&mut w, ns, i, iface(node, &i.name), topo);
+            let ns = find(w, &i.node)?;
+            let done = stage(w, ns, i, iface(node, &i.name), topo);
             done.map_err(|e| at(&i.node, &format_args!("{}: {e}", i.name)))?;
         }
-        if stage as usize == dress as usize {
-            for (name, node) in case.nodes.iter() {
-                device_settings(&mut w, name, node).map_err(|e| at(name, &e))?;
-            }
-        }
+        Ok::<(), String>(())
+    };
+    each(&mut w, make)?;
+    each(&mut w, dress)?;
+    for (name, node) in case.nodes.iter() {
+        let ns = find(&w, name)?;
+        device_settings(&mut w, ns, node).map_err(|e| at(name, &e))?;
+    }
+    for stage in [enslave, switch_on, port] {
+        each(&mut w, stage)?;
     }
     for (name, node) in case.nodes.iter() {
         let ns = find(&w, name)?;
@@ -167,8 +173,7 @@ fn settings(k: &mut Kernel, ns: NsId, case: &Case, node: &Node) -> Result<(), Re
     Ok(())
 }
 
-fn device_settings(w: &mut World, name: &str, node: &Node) -> Result<(), Refusal> {
-    let Some(ns) = w.find_ns(name) else { return Ok(()) };
+fn device_settings(w: &mut World, ns: NsId, node: &Node) -> Result<(), Refusal> {
     for (key, value) in node.sysctl.iter().filter(|(key, _)| names_device(key)) {
         sysctl(w, ns, key, &value.0)?;
     }

@@ -1,0 +1,17 @@
+//! Runs the oracle's cases and compares what happened with what a real kernel did.
+
+mod capture;
+pub mod case;
+mod diff;
+mod exec;
+mod lab;
+mod normal;
+mod ops;
+pub mod raw;
+mod run;
+pub mod topo;
+
+pub use case::{Case, CaseError};
+pub use diff::{IGNORED, compare};
+pub use normal::normalise;
+pub use run::{Run, run};

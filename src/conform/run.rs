@@ -1,0 +1,111 @@
+//! Runs a case: builds its world, performs its steps in virtual time, collects what happened.
+
+use super::{
+    capture::Capture,
+    case::{Case, Step},
+    exec::{Executor, Lab},
+    lab, ops,
+    raw::{Packet, Raw, RawStep},
+    topo::Topology,
+};
+use crate::{
+    base::{SEC, Time, US},
+    report::pcapng::PcapngSink,
+    trace::Names,
+};
+use serde_json::{Value, json};
+use std::{
+    io::{self, Write},
+    mem,
+    sync::{Arc, Mutex},
+};
+
+/// Virtual time between the building of a world and the end of its warm-up. On a real machine the many commands take
+/// about as long; carrier and spanning tree settle in it.
+const BUILD: Time = SEC;
+/// Between two steps, so that what a step sends at once is not seen as part of the one before.
+const BETWEEN: Time = US;
+/// Bytes of memory for the capture of a case.
+const CAPTURE_LIMIT: usize = 256 << 20;
+
+/// What a run yielded.
+pub struct Run {
+    /// The raw trace.
+    pub raw: Raw,
+    /// The packets, in the order they passed.
+    pub packets: Vec<Packet>,
+    pcapng: Arc<Mutex<PcapngSink>>,
+    names: Names,
+}
+
+impl Run {
+    /// Writes the packets as pcapng: an interface `node:iface` for each device, the direction in each packet's flags.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_pcapng(&self, out: &mut dyn Write) -> io::Result<()> {
+        let sink = self.pcapng.lock().expect("a sink that panicked ends the run");
+        sink.finish(&self.names, out).map(|_| ())
+    }
+}
+
+/// Runs a case. Equal cases and seeds give equal runs.
+///
+/// # Errors
+/// What could not be built or performed, beginning with `not supported:` where netsim does not know such a thing.
+///
+/// ```
+/// use netsim::conform::{Case, run};
+/// let case = Case::parse(r#"{"nodes": {"a": {"ifaces": {"eth0": {"addr": ["10.0.0.1/24"]}}},
+///     "b": {"ifaces": {"eth0": {"addr": ["10.0.0.2/24"]}}}}, "links": [["a:eth0", "b:eth0"]],
+///     "steps": [{"op": "ping", "node": "a", "dst": "10.0.0.2"}]}"#)?;
+/// let run = run(&case, 1)?;
+/// assert_eq!(run.raw.steps[0].result["rx"], 1);
+/// assert_eq!(run.packets.len(), 8, "request and reply of ARP and of ICMP, at both ends");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn run(case: &Case, seed: u64) -> Result<Run, String> {
+    let topo = Topology::of(case)?;
+    let world = lab::build(case, &topo, seed)?;
+    let lab = Lab::new(world, topo);
+    let mut exec = Executor::new(lab.clone());
+    let at = |i: usize, step: &Step, what: &dyn std::fmt::Display| format!("step {i} {}: {what}", step.source["op"]);
+    exec.run(lab.sleep(BUILD)).map_err(|e| format!("build: {e}"))?;
+    let captured = Arc::new(Mutex::new(Capture::without(&case.no_capture)));
+    let pcapng = Arc::new(Mutex::new(PcapngSink::new(CAPTURE_LIMIT)));
+    {
+        let mut w = lab.world.borrow_mut();
+        w.core.tracer.add(Box::new(captured.clone()));
+        w.core.tracer.add(Box::new(pcapng.clone()));
+        for (node, _) in case.nodes.iter() {
+            if let Some(ns) = w.find_ns(node) {
+                lab.snmp.borrow_mut().insert(node.into(), ops::snmp(&w, ns));
+            }
+        }
+    }
+    exec.run(lab.sleep(case.warmup.0)).map_err(|e| format!("warm-up: {e}"))?;
+    let mut raw = Raw::default();
+    for (i, step) in case.steps.iter().enumerate() {
+        let start = lab.now();
+        let result = exec.run(ops::perform(lab.clone(), step.clone())).map_err(|e| at(i, step, &e))?;
+        let result = result.map_err(|e| at(i, step, &e))?;
+        let elapsed = lab.now() - start;
+        exec.run(lab.sleep(step.settle.0)).map_err(|e| at(i, step, &e))?;
+        let end = lab.now();
+        raw.steps.push(RawStep { step: step.source.clone(), start, end, elapsed, result });
+        exec.run(lab.sleep(BETWEEN)).map_err(|e| at(i, step, &e))?;
+    }
+    for (name, server) in lab.servers.borrow().iter() {
+        let log = server.log.borrow().iter().cloned().map(Value::Object).collect();
+        raw.servers.insert(name.clone(), Value::Array(log));
+    }
+    let now = lab.now();
+    let end = json!({ "op": "end" });
+    raw.steps.push(RawStep { step: end, start: now, end: now, elapsed: 0, result: Value::Null });
+    let mut capture = captured.lock().expect("a sink that panicked ends the run");
+    raw.truncated = capture.truncated;
+    let packets = mem::take(&mut capture.packets);
+    drop(capture);
+    let names = mem::take(&mut lab.world.borrow_mut().core.tracer.names);
+    Ok(Run { raw, packets, pcapng, names })
+}

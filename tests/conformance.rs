@@ -1,0 +1,90 @@
+//! Every case of `tests/conformance/cases`, or of the folder `NETSIM_CASES` names: run in netsim, normalised, and
+//! compared with what a real kernel did.
+//!
+//! `NETSIM_CASE=NAME` runs only the cases whose names contain it, and prints every difference. The test fails if a case
+//! that `tests/conformance/passing.txt` lists does not pass any more, or if one passes that is not listed.
+
+use netsim::conform::{Case, IGNORED, compare, normalise, run};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// The differences of one case; an error counts as one.
+fn differences(dir: &Path) -> Vec<String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| judge(dir)));
+    match outcome {
+        Ok(Ok(found)) => found,
+        Ok(Err(e)) => vec![e],
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
+            vec![format!("panicked: {text}")]
+        }
+    }
+}
+
+fn judge(dir: &Path) -> Result<Vec<String>, String> {
+    let read = |name: &str| fs::read_to_string(dir.join(name)).map_err(|e| format!("{name}: {e}"));
+    let mut case = Case::parse(&read("case.json")?).map_err(|e| format!("case.json: {e}"))?;
+    case.name.get_or_insert_with(|| name_of(dir));
+    let golden = serde_json::from_str(&read("observed.json")?).map_err(|e| format!("observed.json: {e}"))?;
+    let run = run(&case, 1)?;
+    let observed = normalise(&case, &run.raw, &run.packets)?;
+    Ok(compare(&golden, &observed, &IGNORED))
+}
+
+fn name_of(dir: &Path) -> String {
+    dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which cases are run is the caller's choice, and so is how long it takes"
+)]
+fn cases() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let other = env::var_os("NETSIM_CASES").map(PathBuf::from);
+    let filter = env::var("NETSIM_CASE").unwrap_or_default();
+    let folder = other.clone().unwrap_or_else(|| home.join("cases"));
+    let mut dirs: Vec<PathBuf> = fs::read_dir(&folder)
+        .expect("the folder of cases")
+        .map(|e| e.expect("an entry of the folder").path())
+        .filter(|p| p.join("case.json").is_file() && name_of(p).contains(&filter))
+        .collect();
+    dirs.sort();
+    let (mut passed, mut failed) = (BTreeSet::new(), BTreeSet::new());
+    for dir in &dirs {
+        let start = Instant::now();
+        let found = differences(dir);
+        let (name, took) = (name_of(dir), start.elapsed().as_millis());
+        match &found[..] {
+            [] => {
+                println!("ok    {name} ({took} ms)");
+                passed.insert(name);
+            }
+            [first, rest @ ..] => {
+                println!("FAIL  {name} ({took} ms, {} differences)\n      {first}", found.len());
+                if !filter.is_empty() {
+                    rest.iter().for_each(|d| println!("      {d}"));
+                }
+                failed.insert(name);
+            }
+        }
+    }
+    println!("conformance: {} passed, {} failed", passed.len(), failed.len());
+    if other.is_some() {
+        assert!(failed.is_empty(), "{} of {} cases differ from the kernel", failed.len(), dirs.len());
+        return;
+    }
+    let listed = fs::read_to_string(home.join("passing.txt")).expect("the list of cases that pass");
+    let listed: BTreeSet<String> = listed.lines().map(Into::into).collect();
+    let lost: Vec<_> = failed.intersection(&listed).collect();
+    assert!(lost.is_empty(), "these cases passed before: {lost:?}");
+    let won: Vec<_> = passed.difference(&listed).collect();
+    assert!(won.is_empty(), "these cases pass now; add them to passing.txt: {won:?}");
+}
