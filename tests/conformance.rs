@@ -4,7 +4,7 @@
 //! `NETSIM_CASE=NAME` runs only the cases whose names contain it, and prints every difference. The test fails if a case
 //! that `tests/conformance/passing.txt` lists does not pass any more, or if one passes that is not listed.
 
-use netsim::conform::{Case, IGNORED, compare, normalise, run};
+use netsim::conform::{self, Case};
 use std::{
     collections::BTreeSet,
     env, fs,
@@ -15,7 +15,7 @@ use std::{
 
 /// The differences of one case; an error counts as one.
 fn differences(dir: &Path) -> Vec<String> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| judge(dir)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| examine(dir)));
     match outcome {
         Ok(Ok(found)) => found,
         Ok(Err(e)) => vec![e],
@@ -27,14 +27,12 @@ fn differences(dir: &Path) -> Vec<String> {
     }
 }
 
-fn judge(dir: &Path) -> Result<Vec<String>, String> {
+fn examine(dir: &Path) -> Result<Vec<String>, String> {
     let read = |name: &str| fs::read_to_string(dir.join(name)).map_err(|e| format!("{name}: {e}"));
     let mut case = Case::parse(&read("case.json")?).map_err(|e| format!("case.json: {e}"))?;
     case.name.get_or_insert_with(|| name_of(dir));
-    let golden = serde_json::from_str(&read("observed.json")?).map_err(|e| format!("observed.json: {e}"))?;
-    let run = run(&case, 1)?;
-    let observed = normalise(&case, &run.raw, &run.packets)?;
-    Ok(compare(&golden, &observed, &IGNORED))
+    let run = conform::run(&case, 1)?;
+    conform::judge(&case, &run, &read("observed.json")?)
 }
 
 fn name_of(dir: &Path) -> String {

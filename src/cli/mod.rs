@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 mod completions;
+mod conform;
 mod failure;
 mod graph;
 mod input;
@@ -74,6 +75,7 @@ enum Command {
     Proc(proc::Proc),
     New(new::New),
     List(list::List),
+    Conform(conform::Conform),
     Completions(completions::Completions),
 }
 
@@ -86,6 +88,7 @@ impl Command {
             Command::Proc(proc) => proc.run(terminal),
             Command::New(new) => new.run(terminal),
             Command::List(list) => list.run(terminal),
+            Command::Conform(conform) => conform.run(terminal),
             Command::Completions(completions) => completions.run(terminal),
         }
     }

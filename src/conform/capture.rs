@@ -3,36 +3,48 @@
 use super::raw::Packet;
 use crate::{
     base::DevId,
+    report::pcapng::PcapngSink,
     trace::{Direction, Event, Names, Record, Sink},
 };
 
 /// The oracle's rings keep so many packets; later ones are lost, and the trace says so.
 const LIMIT: usize = 60_000;
 
+/// Bytes of memory for the packets of a file and what is told about them.
+const FILE_LIMIT: usize = 256 << 20;
+
 /// Collects packets. Add it as `Arc<Mutex<Capture>>` and keep the other handle.
-#[derive(Default)]
 pub struct Capture {
     /// The packets so far.
     pub packets: Vec<Packet>,
     /// Whether some were lost because there were too many.
     pub truncated: bool,
     skip: Vec<String>,
+    /// The same packets, for a file.
+    pcapng: PcapngSink,
 }
 
 impl Capture {
     /// Records nothing of the namespaces called `skip`.
     pub fn without(skip: &[String]) -> Capture {
-        Capture { skip: skip.to_vec(), ..Capture::default() }
+        let pcapng = PcapngSink::new(FILE_LIMIT);
+        Capture { packets: Vec::new(), truncated: false, skip: skip.to_vec(), pcapng }
     }
 
-    fn packet(&mut self, names: &Names, record: &Record<'_>, dev: DevId, dir: Direction, bytes: &[u8]) {
-        if self.packets.len() >= LIMIT {
-            self.truncated = true;
-            return;
-        }
+    /// Takes the packets, and the sink that writes them as a file.
+    pub fn into_parts(self) -> (Vec<Packet>, PcapngSink) {
+        (self.packets, self.pcapng)
+    }
+
+    /// Whether the packet is recorded.
+    fn packet(&mut self, names: &Names, record: &Record<'_>, dev: DevId, dir: Direction, bytes: &[u8]) -> bool {
         let node = names.ns(record.ns);
         if self.skip.iter().any(|s| s == node) {
-            return;
+            return false;
+        }
+        if self.packets.len() >= LIMIT {
+            self.truncated = true;
+            return false;
         }
         self.packets.push(Packet {
             time: record.time,
@@ -41,13 +53,17 @@ impl Capture {
             dir,
             bytes: bytes.into(),
         });
+        true
     }
 }
 
 impl Sink for Capture {
     fn record(&mut self, names: &Names, record: &Record<'_>) {
-        if let (Event::Frame { dir, bytes }, Some(dev)) = (record.event, record.dev) {
-            self.packet(names, record, dev, dir, bytes);
+        if let (Event::Frame { dir, bytes }, Some(dev)) = (record.event, record.dev)
+            && !self.packet(names, record, dev, dir, bytes)
+        {
+            return;
         }
+        self.pcapng.record(names, record);
     }
 }

@@ -14,4 +14,4 @@ pub mod topo;
 pub use case::{Case, CaseError};
 pub use diff::{IGNORED, compare};
 pub use normal::normalise;
-pub use run::{Run, run};
+pub use run::{Run, judge, run};

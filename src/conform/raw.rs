@@ -5,6 +5,7 @@ use crate::{
     trace::Direction,
 };
 use serde_json::{Map, Value, json};
+use std::io::{self, Write};
 
 /// A packet seen at an interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,5 +65,14 @@ impl Raw {
             })
             .collect();
         json!({ "steps": steps, "servers": self.servers, "truncated": self.truncated })
+    }
+
+    /// Writes the trace.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, &self.to_json())?;
+        out.write_all(b"\n")
     }
 }

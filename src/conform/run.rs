@@ -3,8 +3,11 @@
 use super::{
     capture::Capture,
     case::{Case, Step},
+    diff::{IGNORED, compare},
     exec::{Executor, Lab},
-    lab, ops,
+    lab,
+    normal::normalise,
+    ops,
     raw::{Packet, Raw, RawStep},
     topo::Topology,
 };
@@ -25,8 +28,6 @@ use std::{
 const BUILD: Time = SEC;
 /// Between two steps, so that what a step sends at once is not seen as part of the one before.
 const BETWEEN: Time = US;
-/// Bytes of memory for the capture of a case.
-const CAPTURE_LIMIT: usize = 256 << 20;
 
 /// What a run yielded.
 pub struct Run {
@@ -34,7 +35,7 @@ pub struct Run {
     pub raw: Raw,
     /// The packets, in the order they passed.
     pub packets: Vec<Packet>,
-    pcapng: Arc<Mutex<PcapngSink>>,
+    pcapng: PcapngSink,
     names: Names,
 }
 
@@ -44,8 +45,7 @@ impl Run {
     /// # Errors
     /// Those of `out`.
     pub fn write_pcapng(&self, out: &mut dyn Write) -> io::Result<()> {
-        let sink = self.pcapng.lock().expect("a sink that panicked ends the run");
-        sink.finish(&self.names, out).map(|_| ())
+        self.pcapng.finish(&self.names, out).map(|_| ())
     }
 }
 
@@ -72,11 +72,9 @@ pub fn run(case: &Case, seed: u64) -> Result<Run, String> {
     let at = |i: usize, step: &Step, what: &dyn std::fmt::Display| format!("step {i} {}: {what}", step.source["op"]);
     exec.run(lab.sleep(BUILD)).map_err(|e| format!("build: {e}"))?;
     let captured = Arc::new(Mutex::new(Capture::without(&case.no_capture)));
-    let pcapng = Arc::new(Mutex::new(PcapngSink::new(CAPTURE_LIMIT)));
     {
         let mut w = lab.world.borrow_mut();
         w.core.tracer.add(Box::new(captured.clone()));
-        w.core.tracer.add(Box::new(pcapng.clone()));
         for (node, _) in case.nodes.iter() {
             if let Some(ns) = w.find_ns(node) {
                 lab.snmp.borrow_mut().insert(node.into(), ops::snmp(&w, ns));
@@ -103,9 +101,19 @@ pub fn run(case: &Case, seed: u64) -> Result<Run, String> {
     let end = json!({ "op": "end" });
     raw.steps.push(RawStep { step: end, start: now, end: now, elapsed: 0, result: Value::Null });
     let mut capture = captured.lock().expect("a sink that panicked ends the run");
+    let capture = mem::replace(&mut *capture, Capture::without(&[]));
     raw.truncated = capture.truncated;
-    let packets = mem::take(&mut capture.packets);
-    drop(capture);
+    let (packets, pcapng) = capture.into_parts();
     let names = mem::take(&mut lab.world.borrow_mut().core.tracer.names);
     Ok(Run { raw, packets, pcapng, names })
+}
+
+/// The differences between a run and what a kernel did, whose observation is given as the text of its JSON. Empty if
+/// there are none.
+///
+/// # Errors
+/// If the observation is no JSON.
+pub fn judge(case: &Case, run: &Run, golden: &str) -> Result<Vec<String>, String> {
+    let golden = serde_json::from_str(golden).map_err(|e| format!("the kernel's observation: {e}"))?;
+    Ok(compare(&golden, &normalise(case, &run.raw, &run.packets)?, &IGNORED))
 }
