@@ -1,5 +1,6 @@
 //! A packet for this namespace (ip_local_deliver).
 
+use super::exthdr;
 use crate::{
     base::{DevId, NsId, proto},
     kernel::{Kernel, mib::Mib},
@@ -8,6 +9,7 @@ use crate::{
     wire::{
         Frame, IpHeader, PacketType,
         icmp::{self, unreach},
+        ip::next_header_field,
     },
 };
 
@@ -26,11 +28,17 @@ impl Kernel {
             return;
         };
         let to_one = kind == RouteType::Local;
+        if !ip.is_ipv4()
+            && let Err(refusal) = exthdr::check_destination(frame.data(), &ip)
+        {
+            return self.refuse6(ns, dev, &ip, frame, refusal);
+        }
         let n = self.ns_mut(ns);
-        n.mib.inc(Mib::IpInDelivers);
+        n.mib.count(ip.is_ipv4(), Mib::IpInDelivers);
         let raw = n.sockets.is_some() && self.raw_input(ns, dev, &ip, &frame);
         match ip.proto {
             proto::ICMP if ip.is_ipv4() => self.icmp_input(ns, dev, ip, frame, to_one),
+            proto::ICMPV6 if !ip.is_ipv4() => self.icmp6_input(ns, dev, ip, frame, to_one),
             proto::UDP => self.udp_input(ns, dev, ip, frame, to_one),
             // TCP answers nothing that was sent to several (tcp_v4_rcv: pkt_type != PACKET_HOST).
             proto::TCP if !to_one || frame.meta().packet_type != PacketType::Host => {
@@ -38,6 +46,13 @@ impl Kernel {
             }
             proto::TCP => self.tcp_input(ns, dev, ip, frame),
             _ if raw => self.core.deliver(ns, Some(dev), frame, crate::trace::Delivery::Socket),
+            exthdr::NONE if !ip.is_ipv4() => self.core.drop(ns, Some(dev), frame, DropReason::IpNoProto),
+            _ if !ip.is_ipv4() => {
+                self.ns_mut(ns).mib.add6(Mib::IpInUnknownProtos, 1);
+                let pointer = next_header_field(frame.data(), ip.header_len) as u32;
+                self.icmp_error(ns, Some(dev), &ip, &frame, exthdr::PROBLEM, exthdr::UNKNOWN_HEADER, pointer);
+                self.core.drop(ns, Some(dev), frame, DropReason::IpNoProto);
+            }
             _ => {
                 self.ns_mut(ns).mib.inc(Mib::IpInUnknownProtos);
                 self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::PROTOCOL, 0);

@@ -23,6 +23,9 @@ impl Kernel {
         way: InputRoute,
         translated: bool,
     ) {
+        if !ip.is_ipv4() {
+            return self.ip6_forward(ns, dev, ip, frame, way, translated);
+        }
         let via = (way.next_hop != ip.dst).then_some(way.next_hop);
         let event = Event::Route { purpose: RouteUse::Forward, dst: ip.dst, via, out: way.out };
         self.core.emit(ns, Some(dev), Some(frame.id()), event);

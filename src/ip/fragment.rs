@@ -28,7 +28,7 @@ impl Kernel {
         let limit = if frag_max > 0 { frag_max.min(mtu as usize) } else { mtu as usize };
         let header = ip.header_len;
         let room = limit.saturating_sub(header) & !7;
-        if !ip.is_ipv4() || room == 0 {
+        if room == 0 {
             self.ns_mut(ns).mib.inc(Mib::IpFragFails);
             self.core.drop(ns, Some(out), frame, DropReason::PktTooBig);
             return Err(Errno::EMSGSIZE);
@@ -72,8 +72,9 @@ impl Kernel {
     ) -> Option<(IpHeader, Frame)> {
         let now = self.core.now;
         let n = self.ns_mut(ns);
-        n.mib.inc(Mib::IpReasmReqds);
-        let timeout = n.knobs.seconds(Knob::IpfragTime);
+        let ipv4 = ip.is_ipv4();
+        n.mib.count(ipv4, Mib::IpReasmReqds);
+        let timeout = n.knobs.seconds(if ipv4 { Knob::IpfragTime } else { Knob::Ip6fragTime });
         let budget = n.knobs.get(Knob::IpfragHighThresh).max(0) as usize;
         let r = n.reassembly.get_or_insert_default();
         let armed = r.next_deadline();
@@ -87,7 +88,7 @@ impl Kernel {
             Outcome::Dropped(frames) => {
                 for (f, reason) in frames {
                     if reason != DropReason::DupFrag {
-                        self.ns_mut(ns).mib.inc(Mib::IpReasmFails);
+                        self.ns_mut(ns).mib.count(ipv4, Mib::IpReasmFails);
                     }
                     self.core.drop(ns, dev, f, reason);
                 }
@@ -135,7 +136,7 @@ impl Kernel {
         for (_, f) in pieces {
             self.core.deliver(ns, dev, f, Delivery::Joined);
         }
-        self.ns_mut(ns).mib.inc(Mib::IpReasmOKs);
+        self.ns_mut(ns).mib.count(ipv4, Mib::IpReasmOKs);
         match IpHeader::parse(whole.data()) {
             Ok(ip) => Some((ip, whole)),
             Err(reason) => {
@@ -149,13 +150,17 @@ impl Kernel {
     pub(crate) fn reassembly_timer(&mut self, ns: NsId) {
         let now = self.core.now;
         while let Some((pieces, first)) = self.ns_mut(ns).reassembly.as_mut().and_then(|r| r.expire(now)) {
+            let ipv4 = pieces.first().is_none_or(|(ip, _)| ip.is_ipv4());
             let mib = &mut self.ns_mut(ns).mib;
-            mib.inc(Mib::IpReasmTimeout);
-            mib.inc(Mib::IpReasmFails);
+            mib.count(ipv4, Mib::IpReasmTimeout);
+            mib.count(ipv4, Mib::IpReasmFails);
             for (i, (ip, frame)) in pieces.into_iter().enumerate() {
                 let dev = frame.meta().iif;
                 // Only the host the datagram was for reports the timeout (ip_expire).
-                if i == 0 && first && self.is_local(ns, ip.dst) {
+                if i == 0 && first && !ipv4 {
+                    // ip6frag_expire_frag_queue: whoever reassembles reports.
+                    self.icmp_error(ns, dev, &ip, &frame, icmp::v6::TIME_EXCEEDED, 1, 0);
+                } else if i == 0 && first && self.is_local(ns, ip.dst) {
                     self.icmp_error(ns, dev, &ip, &frame, icmp::TIME_EXCEEDED, 1, 0);
                 }
                 self.core.drop(ns, dev, frame, DropReason::FragReasmTimeout);

@@ -28,8 +28,8 @@ const MAX_ERROR: usize = 576;
 const PRECEDENCE: u8 = 0xc0;
 
 impl Kernel {
-    /// Reports an error about a packet to its sender (icmp_send), unless the rules or the rate limits forbid it.
-    /// `info` is the MTU of "fragmentation needed". `frame` starts at the IP header `ip` describes.
+    /// Reports an error about a packet to its sender (icmp_send), unless the rules or the rate limits forbid it. Type and
+    /// code are those of the packet's family; `info` is the MTU of "fragmentation needed". `frame` starts at the IP header `ip` describes.
     #[allow(clippy::too_many_arguments)] // one parameter per field of the message
     pub(crate) fn icmp_error(
         &mut self,
@@ -41,7 +41,10 @@ impl Kernel {
         code: u8,
         info: u32,
     ) {
-        if !ip.is_ipv4() || !self.may_report(ns, ip, frame) {
+        if !ip.is_ipv4() {
+            return self.icmp6_error(ns, dev, ip, frame, kind, code, info);
+        }
+        if !self.may_report(ns, ip, frame) {
             return;
         }
         let tos = ip.tos & 0x1e | PRECEDENCE;
@@ -297,7 +300,11 @@ impl Kernel {
     /// The next hop of a packet sent here did not answer (ipv4_link_failure): the sender, which may be ourselves, is told.
     pub(crate) fn link_failure(&mut self, ns: NsId, frame: &Frame) {
         let Ok(ip) = IpHeader::parse(frame.data()) else { return };
-        self.icmp_error(ns, frame.meta().iif, &ip, frame, icmp::UNREACHABLE, unreach::HOST, 0);
+        let (kind, code) = match ip.is_ipv4() {
+            true => (icmp::UNREACHABLE, unreach::HOST),
+            false => (icmp::v6::UNREACHABLE, super::icmp6::ADDRESS_UNREACHABLE),
+        };
+        self.icmp_error(ns, frame.meta().iif, &ip, frame, kind, code, 0);
     }
 
     pub(crate) fn count_out(&mut self, ns: NsId, kind: u8) {

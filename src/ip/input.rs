@@ -6,7 +6,6 @@ use crate::{
         Kernel,
         mib::Mib,
         route_cache::{InputKey, NoWay},
-        sysctl::Conf,
     },
     trace::{DropReason, Event, HookPoint, RouteUse},
     wire::{Frame, IpHeader, PacketType},
@@ -15,18 +14,26 @@ use crate::{
 impl Kernel {
     /// An IP packet arrives at `dev`; `frame` starts at its IP header.
     pub(crate) fn ip_input(&mut self, ns: NsId, dev: DevId, mut frame: Frame) {
-        self.ns_mut(ns).mib.inc(Mib::IpInReceives);
+        let ipv4 = frame.data().first().is_some_and(|b| b >> 4 == 4);
+        if !ipv4 && !self.dev(dev).has_ipv6() {
+            return self.core.drop(ns, Some(dev), frame, DropReason::Ipv6Disabled);
+        }
+        self.ns_mut(ns).mib.count(ipv4, Mib::IpInReceives);
         let ip = match IpHeader::parse(frame.data()) {
             Ok(ip) => ip,
             Err(reason) => {
-                self.ns_mut(ns).mib.inc(Mib::IpInHdrErrors);
+                self.ns_mut(ns).mib.count(ipv4, Mib::IpInHdrErrors);
                 return self.core.drop(ns, Some(dev), frame, reason);
             }
         };
-        if !ip.is_ipv4() && self.dev(dev).conf.on(Conf::DisableIpv6) {
-            return self.core.drop(ns, Some(dev), frame, DropReason::UnhandledProto);
-        }
         frame.truncate(ip.total_len); // link-layer padding
+        let frame = match ipv4 {
+            true => frame,
+            false => match self.check_arrival6(ns, dev, &ip, frame) {
+                Some(frame) => frame,
+                None => return,
+            },
+        };
         // Conntrack needs whole packets: it reassembles before every hook (nf_defrag_ipv4).
         if ip.is_fragment() && self.tracks(ns, ip.is_ipv4()) {
             if let Some((ip, frame)) = self.reassemble(ns, Some(dev), ip, frame) {
@@ -73,12 +80,12 @@ impl Kernel {
     fn no_way(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: Frame, no: NoWay) {
         let mib = &mut self.ns_mut(ns).mib;
         match no.reason {
-            DropReason::IpInAddrErrors => mib.inc(Mib::IpInAddrErrors),
-            DropReason::IpInNoRoutes => mib.inc(Mib::IpExtInNoRoutes),
+            DropReason::IpInAddrErrors => mib.count(ip.is_ipv4(), Mib::IpInAddrErrors),
+            DropReason::IpInNoRoutes => mib.count(ip.is_ipv4(), Mib::IpExtInNoRoutes),
             _ => {}
         }
         if let Some((kind, code)) = no.error
-            && self.allow_route_error(ns, ip.src)
+            && (!ip.is_ipv4() || self.allow_route_error(ns, ip.src))
         {
             self.icmp_error(ns, Some(dev), ip, &frame, kind, code, 0);
         }

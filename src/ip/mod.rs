@@ -10,14 +10,21 @@
 //! ```
 
 mod deliver;
+mod exthdr;
 mod forward;
+mod forward6;
 mod fragment;
+mod fragment6;
 mod get;
 mod hooks;
 pub mod icmp;
+mod icmp6;
 mod input;
 mod output;
+mod redirect6;
 mod route;
+mod route6;
+mod source6;
 mod transport;
 
 pub use crate::kernel::InputRoute;

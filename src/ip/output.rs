@@ -2,7 +2,7 @@
 
 use super::{OutRequest, RouteOut};
 use crate::{
-    base::{DevId, Errno, NsId},
+    base::{DevId, Errno, NsId, proto},
     kernel::{Kernel, mib::Mib},
     netfilter::Verdict,
     route::RouteType,
@@ -26,7 +26,7 @@ impl Kernel {
             self.core.drop(ns, Some(route.dev), frame, DropReason::IpInHdr);
             return Err(Errno::EINVAL);
         };
-        self.ns_mut(ns).mib.inc(Mib::IpOutRequests);
+        self.ns_mut(ns).mib.count(ip.is_ipv4(), Mib::IpOutRequests);
         let via = (route.next_hop != ip.dst).then_some(route.next_hop);
         let event = Event::Route { purpose: RouteUse::Output, dst: ip.dst, via, out: route.dev };
         self.core.emit(ns, Some(route.dev), Some(frame.id()), event);
@@ -79,24 +79,52 @@ impl Kernel {
         mut ip: IpHeader,
         frame: Frame,
     ) -> Result<(), Errno> {
-        self.ns_mut(ns).mib.inc(Mib::IpOutTransmits);
+        let ipv4 = ip.is_ipv4();
+        self.ns_mut(ns).mib.count(ipv4, Mib::IpOutTransmits);
         let Some((frame, _)) =
             self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), Some(next_hop), &mut ip, frame)
         else {
             return Err(Errno::EPERM);
         };
         let frag_max = frame.meta().frag_max as usize;
-        if ip.total_len <= mtu as usize && frag_max == 0 {
+        if !ipv4 {
+            self.count_out_octets6(ns, &ip);
+        }
+        // IPv6 keeps what was reassembled whole if it is no larger than its largest fragment was (ip6_finish_output).
+        if ip.total_len <= mtu as usize && (frag_max == 0 || (!ipv4 && ip.total_len <= frag_max)) {
             return self.ip_finish(out, next_hop, frame);
         }
-        let too_big = if frag_max > 0 { ip.df && frag_max > mtu as usize } else { ip.df };
+        let too_big = match (ipv4, frag_max) {
+            (true, 0) => ip.df,
+            (true, _) => ip.df && frag_max > mtu as usize,
+            // Only sources fragment (RFC 8200 §5), and who takes apart again what came in pieces.
+            (false, 0) => in_dev.is_some(),
+            (false, _) => frag_max > mtu as usize,
+        };
         if too_big {
-            self.ns_mut(ns).mib.inc(Mib::IpFragFails);
-            self.icmp_error(ns, in_dev, &ip, &frame, icmp::UNREACHABLE, unreach::FRAG_NEEDED, mtu);
+            self.ns_mut(ns).mib.count(ipv4, Mib::IpFragFails);
+            let (kind, code) = match ipv4 {
+                true => (icmp::UNREACHABLE, unreach::FRAG_NEEDED),
+                false => (icmp::v6::PACKET_TOO_BIG, 0),
+            };
+            self.icmp_error(ns, in_dev, &ip, &frame, kind, code, mtu);
             self.core.drop(ns, Some(out), frame, DropReason::PktTooBig);
             return Err(Errno::EMSGSIZE);
         }
-        self.fragment(ns, out, next_hop, mtu, &ip, frame)
+        if ipv4 {
+            self.fragment(ns, out, next_hop, mtu, &ip, frame)
+        } else {
+            self.fragment6(ns, out, next_hop, mtu, &ip, frame)
+        }
+    }
+
+    fn count_out_octets6(&mut self, ns: NsId, ip: &IpHeader) {
+        let mib = &mut self.ns_mut(ns).mib;
+        mib.add6(Mib::Ip6OutOctets, ip.total_len as u64);
+        if ip.dst.is_multicast() {
+            mib.add6(Mib::Ip6OutMcastPkts, 1);
+            mib.add6(Mib::Ip6OutMcastOctets, ip.total_len as u64);
+        }
     }
 
     /// Hands a packet that fits to the neighbour layer.
@@ -122,7 +150,11 @@ impl Kernel {
 
     /// Broadcasts and multicasts are heard by the sender's own sockets too (ip_mc_output, dev_loopback_xmit).
     fn loop_back(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: &Frame) {
-        let listeners = self.ns(ns).sockets.as_ref().is_some_and(|s| s.wants_broadcast(ip));
+        let listeners = match ip.dst {
+            IpAddr::V4(_) => self.ns(ns).sockets.as_ref().is_some_and(|s| s.wants_broadcast(ip)),
+            // Every member hears itself, but for neighbour discovery (ip6_finish_output2, MC6_LOOP of ndisc's socket).
+            IpAddr::V6(group) => !is_nd(ip, frame) && self.in_group6(dev, group),
+        };
         if !listeners || self.dev(dev).is_loopback() {
             return;
         }
@@ -131,6 +163,11 @@ impl Kernel {
         let kind = if ip.dst.is_multicast() { RouteType::Multicast } else { RouteType::Broadcast };
         self.ip_local_deliver(ns, dev, *ip, copy, kind);
     }
+}
+
+fn is_nd(ip: &IpHeader, frame: &Frame) -> bool {
+    let kind = ip.payload(frame.data()).first();
+    ip.proto == proto::ICMPV6 && kind.is_some_and(|k| (icmp::v6::ROUTER_SOLICIT..=icmp::v6::REDIRECT).contains(k))
 }
 
 fn ethertype(addr: IpAddr) -> u16 {

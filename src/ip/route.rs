@@ -90,16 +90,15 @@ impl Kernel {
     /// # Errors
     /// `ENETUNREACH` without a route, `EHOSTUNREACH`, `EACCES`, `EINVAL` for unreachable, prohibit and blackhole routes.
     pub fn route_output(&mut self, ns: NsId, req: &OutRequest) -> Result<RouteOut, Errno> {
+        if req.dst.is_ipv6() {
+            return self.route_output6(ns, req);
+        }
         let n = self.ns(ns);
         let v4 = req.dst.is_ipv4();
         let mut dst = req.dst;
         if dst.is_unspecified() {
             // "Any" as a destination means this host.
-            dst = req.src.unwrap_or(if v4 {
-                IpAddr::V4(Ipv4Addr::LOCALHOST)
-            } else {
-                IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)
-            });
+            dst = req.src.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
         let limited = dst == IpAddr::V4(Ipv4Addr::BROADCAST);
         if let Some(oif) = req.oif.filter(|_| limited || dst.is_multicast()) {
@@ -175,6 +174,9 @@ impl Kernel {
     /// The source address a device offers towards a next hop (inet_select_addr): the first primary address whose subnet
     /// contains it, else the device's first, else the first of another device.
     pub(crate) fn select_source(&self, dev: DevId, towards: IpAddr) -> Option<IpAddr> {
+        if let IpAddr::V6(dst) = towards {
+            return self.select_source6(dev, dst).map(IpAddr::V6);
+        }
         let v4 = towards.is_ipv4();
         let primary = |d: DevId| self.dev(d).addrs.iter().filter(move |a| a.prefix.is_ipv4() == v4 && !a.secondary);
         let global = |a: IpAddr| !a.is_loopback();
@@ -191,14 +193,14 @@ impl Kernel {
     #[inline]
     pub(crate) fn input_route_cached(&mut self, ns: NsId, key: InputKey, hash: u32) -> Result<InputRoute, NoWay> {
         let stamp = self.stamp(ns);
-        if hash == 0
-            && let Some(decision) = self.ns(ns).route_cache.as_ref().and_then(|c| c.get(&key, stamp))
-        {
+        // Memberships come and go with sockets and addresses, which no stamp knows.
+        let cached = hash == 0 && !key.dst.is_multicast();
+        if cached && let Some(decision) = self.ns(ns).route_cache.as_ref().and_then(|c| c.get(&key, stamp)) {
             return decision;
         }
         let InputKey { dev, src, dst, mark, tos } = key;
         let decision = self.input_route_hashed(ns, dev, src, dst, tos, mark, hash);
-        if hash == 0 {
+        if cached {
             self.ns_mut(ns).route_cache.get_or_insert_default().put(key, stamp, decision);
         }
         decision
@@ -228,6 +230,9 @@ impl Kernel {
         mark: u32,
         hash: u32,
     ) -> Result<InputRoute, NoWay> {
+        if let (IpAddr::V6(s), IpAddr::V6(t)) = (src, dst) {
+            return self.input_route6(ns, dev, s, t, (tos, mark, hash));
+        }
         let n = self.ns(ns);
         let d = self.dev(dev);
         let here = |kind| InputRoute { kind, out: dev, next_hop: dst, forward: false, redirect: false };
@@ -296,9 +301,6 @@ impl Kernel {
 
     /// Reverse path check (fib_validate_source, RFC 3704). Returns whether the source is on the link of `dev`.
     fn validate_source(&self, ns: NsId, dev: DevId, src: IpAddr, out: Option<DevId>) -> Result<bool, NoWay> {
-        if !src.is_ipv4() {
-            return Ok(false); // IPv6 has no reverse path filter outside netfilter
-        }
         if self.dev(dev).is_loopback() {
             return Ok(false);
         }

@@ -3,7 +3,11 @@
 use super::{OutRequest, RouteOut};
 use crate::{
     base::{DevId, NsId, SockId, Tuple, proto},
-    kernel::{Kernel, Work, mib::Mib, sysctl::Knob},
+    kernel::{
+        Kernel, Work,
+        mib::Mib,
+        sysctl::{Conf, Knob},
+    },
     socket::{
         DatagramOutcome, IcmpError,
         tcp::{Path, SegmentOutcome, Target, TcpConfig},
@@ -34,20 +38,20 @@ impl Kernel {
                 self.core.deliver(ns, Some(dev), frame, Delivery::Socket);
             }
             DatagramOutcome::NoSocket if to_one => {
-                n.mib.inc(Mib::UdpNoPorts);
+                n.mib.count(ip.is_ipv4(), Mib::UdpNoPorts);
                 let (kind, code) = port_unreachable(&ip);
                 self.icmp_error(ns, Some(dev), &ip, &frame, kind, code, 0);
                 self.core.drop(ns, Some(dev), frame, DropReason::NoSocket);
             }
             DatagramOutcome::NoSocket => {
-                n.mib.inc(Mib::UdpIgnoredMulti);
+                n.mib.count(ip.is_ipv4(), Mib::UdpIgnoredMulti);
                 self.core.drop(ns, Some(dev), frame, DropReason::NoSocket);
             }
             DatagramOutcome::Dropped(reason) => {
-                n.mib.inc(Mib::UdpInErrors);
+                n.mib.count(ip.is_ipv4(), Mib::UdpInErrors);
                 match reason {
-                    DropReason::UdpCsum => n.mib.inc(Mib::UdpInCsumErrors),
-                    DropReason::SocketRcvBuff => n.mib.inc(Mib::UdpRcvbufErrors),
+                    DropReason::UdpCsum => n.mib.count(ip.is_ipv4(), Mib::UdpInCsumErrors),
+                    DropReason::SocketRcvBuff => n.mib.count(ip.is_ipv4(), Mib::UdpRcvbufErrors),
                     _ => {}
                 }
                 self.core.drop(ns, Some(dev), frame, reason);
@@ -94,13 +98,14 @@ impl Kernel {
         frame: &Frame,
     ) -> SegmentOutcome {
         let back = Tuple { src: ip.dst, dst: ip.src, sport: segment.dport, dport: segment.sport, proto: proto::TCP };
-        let config = matches!(target, Target::Listener(_)).then(|| self.tcp_config(ns, ip.is_ipv4()));
+        let config = matches!(target, Target::Listener(_)).then(|| self.tcp_config(ns, dev, ip.is_ipv4()));
         let Some(sockets) = self.nss[ns.index()].sockets.as_deref_mut() else { return SegmentOutcome::NoSocket };
         if let Some(config) = config {
             sockets.tcp.config = config;
         }
         let Some(opts) = sockets.get(target.slot()).map(|s| s.options()) else { return SegmentOutcome::NoSocket };
-        let request = request(&back, opts.device, opts.mark, opts.tos);
+        let device = opts.device.or(link_of(ip.src, Some(dev)));
+        let request = request(&back, device, opts.mark, opts.tos);
         let route = self.route_output(ns, &request).ok();
         let parent = Some(frame.id());
         let now = self.core.now;
@@ -122,8 +127,9 @@ impl Kernel {
         }
         let back = Tuple { src: ip.dst, dst: ip.src, sport: segment.dport, dport: segment.sport, proto: proto::TCP };
         let mark = if self.ns(ns).knobs.on(Knob::FwmarkReflect) { frame.meta().mark } else { 0 };
-        let Ok(route) = self.route_output(ns, &request(&back, None, mark, ip.tos)) else { return };
-        let ttl = self.tcp_config(ns, ip.is_ipv4()).default_ttl;
+        let device = link_of(ip.src, frame.meta().iif);
+        let Ok(route) = self.route_output(ns, &request(&back, device, mark, ip.tos)) else { return };
+        let ttl = self.default_ttl(ns, route.dev, ip.is_ipv4());
         let fields = IpFields { src: ip.dst, dst: ip.src, proto: proto::TCP, ttl, tos: ip.tos, df: true, id: 0 };
         let head = fields.header_len();
         let mut reset = self.core.new_frame(ns, head + HEADER, Origin::Reset, Some(frame.id()));
@@ -269,7 +275,7 @@ impl Kernel {
                     let _ = self.ip_output(ns, frame, &route);
                 }
                 Err(_) => {
-                    self.ns_mut(ns).mib.inc(Mib::IpOutNoRoutes);
+                    self.ns_mut(ns).mib.count(s.tuple.dst.is_ipv4(), Mib::IpOutNoRoutes);
                     self.core.drop(ns, None, frame, DropReason::IpOutNoRoutes);
                 }
             }
@@ -289,19 +295,20 @@ impl Kernel {
     }
 
     /// What TCP takes from the namespace's sysctls.
-    pub(crate) fn tcp_config(&self, ns: NsId, ipv4: bool) -> TcpConfig {
+    pub(crate) fn tcp_config(&self, ns: NsId, dev: DevId, ipv4: bool) -> TcpConfig {
         let knobs = &self.ns(ns).knobs;
         TcpConfig {
             rcvbuf: knobs.get(Knob::TcpRmem).max(0) as usize,
             sndbuf: knobs.get(Knob::TcpWmem).max(0) as usize,
             syn_retries: knobs.get(Knob::TcpSynRetries).max(0) as u32,
-            default_ttl: self.default_ttl(ns, ipv4),
+            default_ttl: self.default_ttl(ns, dev, ipv4),
         }
     }
 
-    /// The TTL or hop limit of packets whose sender does not choose one.
-    pub(crate) fn default_ttl(&self, ns: NsId, ipv4: bool) -> u8 {
-        if ipv4 { self.ns(ns).knobs.get(Knob::DefaultTtl).clamp(1, 255) as u8 } else { 64 }
+    /// The TTL of packets whose sender does not choose one; for IPv6 the hop limit of the device they leave by.
+    pub(crate) fn default_ttl(&self, ns: NsId, dev: DevId, ipv4: bool) -> u8 {
+        let ttl = if ipv4 { self.ns(ns).knobs.get(Knob::DefaultTtl) } else { self.dev(dev).conf.get(Conf::HopLimit) };
+        ttl.clamp(1, 255) as u8
     }
 }
 
@@ -309,6 +316,11 @@ impl Kernel {
 /// and of packets somebody else made have to be looked at.
 fn untrusted(frame: &Frame) -> bool {
     frame.meta().corrupted || frame.meta().src_ns.is_none()
+}
+
+/// The device an answer to a link-local address must leave by: the one the question came in by (inet6_iif).
+fn link_of(peer: IpAddr, iif: Option<DevId>) -> Option<DevId> {
+    iif.filter(|_| matches!(peer, IpAddr::V6(a) if a.is_unicast_link_local()))
 }
 
 fn port_unreachable(ip: &IpHeader) -> (u8, u8) {

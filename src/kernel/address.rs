@@ -29,14 +29,17 @@ impl Kernel {
         if addr.is_multicast() || limited || addr.is_unspecified() {
             return Err(ConfigError::new(Errno::EINVAL, format!("{addr} cannot be the address of a device")));
         }
+        if addr.is_ipv6() {
+            return self.add_address6(dev, IfAddr::new(prefix, peer));
+        }
         let d = self.dev(dev);
         if d.addrs.iter().any(|a| a.prefix == prefix && a.peer == peer) {
             return Err(ConfigError::new(Errno::EEXIST, "Address already assigned."));
         }
-        let mut new = IfAddr { prefix, peer, secondary: false };
+        let mut new = IfAddr::new(prefix, peer);
         // A second address of one subnet with the same mask is secondary (inet_insert_ifa).
-        new.secondary = addr.is_ipv4()
-            && d.addrs.iter().any(|a| !a.secondary && a.prefix.len() == prefix.len() && a.subnet() == new.subnet());
+        new.secondary =
+            d.addrs.iter().any(|a| !a.secondary && a.prefix.len() == prefix.len() && a.subnet() == new.subnet());
         self.dev_mut(dev).addrs.push(new);
         self.add_address_routes(dev, new);
         if self.conf_or(dev, Conf::ArpNotify)
@@ -54,6 +57,9 @@ impl Kernel {
     /// # Errors
     /// `EADDRNOTAVAIL` if the device does not have it.
     pub fn delete_address(&mut self, dev: DevId, prefix: Prefix) -> Result<(), ConfigError> {
+        if !prefix.is_ipv4() {
+            return self.delete_address6(dev, prefix);
+        }
         let addrs = &self.dev(dev).addrs;
         let at = addrs
             .iter()
@@ -77,17 +83,20 @@ impl Kernel {
         for a in removed {
             self.delete_address_routes(dev, a);
         }
-        let promoted: Vec<IfAddr> = self.dev(dev).addrs.clone();
-        for a in promoted {
+        for a in self.addrs4(dev) {
             self.add_address_routes(dev, a); // what the loss of the primary took with it; existing ones stay
         }
         let ns = self.dev(dev).ns;
-        if self.dev(dev).addrs.iter().all(|a| a.prefix.is_ipv4() != gone.prefix.is_ipv4()) {
-            self.ns_mut(ns).fib.device_without_address(dev, Family::of(gone.prefix.addr()));
+        if self.dev(dev).addrs.iter().all(|a| !a.prefix.is_ipv4()) {
+            self.ns_mut(ns).fib.device_without_address(dev, Family::V4);
         }
         self.change_netfilter(ns, |nf, out| nf.addr_removed(dev, gone.prefix.addr(), out));
         self.routes_changed(ns);
         Ok(())
+    }
+
+    fn addrs4(&self, dev: DevId) -> Vec<IfAddr> {
+        self.dev(dev).addrs.iter().filter(|a| a.prefix.is_ipv4()).copied().collect()
     }
 
     fn add_address_routes(&mut self, dev: DevId, a: IfAddr) {
@@ -102,12 +111,7 @@ impl Kernel {
         let mut add = |dst: Prefix, kind: RouteType, table: u32, scope: Scope| {
             let hop = NextHop { linkdown: linkdown && kind != RouteType::Local, ..NextHop::dev(dev) };
             let route = Route::new(dst, kind, hop).in_table(table).with_protocol(Protocol::Kernel);
-            let route = if addr.is_ipv4() {
-                route.with_scope(scope).with_src(primary)
-            } else {
-                // IP6_RT_PRIO_ADDRCONF
-                route.with_metric(if kind == RouteType::Local { 0 } else { 256 })
-            };
+            let route = route.with_scope(scope).with_src(primary);
             // The very same route may be there already, and stays.
             let _ = self.ns_mut(ns).fib.add(route, AddMode::Append);
         };
@@ -116,19 +120,15 @@ impl Kernel {
             return;
         }
         let subnet = a.subnet();
-        if addr.is_ipv4() {
-            if loopback {
-                if !subnet.is_host() {
-                    add(subnet, RouteType::Local, table::LOCAL, Scope::Host);
-                }
-            } else if !a.secondary && (!subnet.is_host() || a.peer.is_some()) {
-                add(subnet, RouteType::Unicast, table::MAIN, Scope::Link);
+        if loopback {
+            if !subnet.is_host() {
+                add(subnet, RouteType::Local, table::LOCAL, Scope::Host);
             }
-            if let Some(b) = a.broadcast().filter(|_| !a.secondary) {
-                add(Prefix::host(b.into()), RouteType::Broadcast, table::LOCAL, Scope::Link);
-            }
-        } else if !loopback && !subnet.is_host() {
+        } else if !a.secondary && (!subnet.is_host() || a.peer.is_some()) {
             add(subnet, RouteType::Unicast, table::MAIN, Scope::Link);
+        }
+        if let Some(b) = a.broadcast().filter(|_| !a.secondary) {
+            add(Prefix::host(b.into()), RouteType::Broadcast, table::LOCAL, Scope::Link);
         }
         self.routes_changed(ns);
     }
@@ -162,9 +162,10 @@ impl Kernel {
     pub(crate) fn restore_connected_routes(&mut self, dev: DevId) {
         let (ns, carrier) = (self.dev(dev).ns, self.dev(dev).carrier);
         self.ns_mut(ns).fib.device_up(dev, carrier);
-        for a in self.dev(dev).addrs.clone() {
+        for a in self.addrs4(dev) {
             self.add_address_routes(dev, a);
         }
+        self.ipv6_sync(dev);
     }
 
     /// A device went down: its routes go, but IPv4 addresses stay local (fib_disable_ip).

@@ -5,7 +5,7 @@ use crate::{
     trace::{Delivery, Direction, DropReason, Event, FrameId, Origin, Record, Tracer},
     wire::{Frame, Pool},
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// What a wheel entry asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,25 @@ pub enum Work {
     Bridge(DevId),
     /// Delayed proxy ARP replies of a namespace.
     ProxyArp(NsId),
+    /// A timer of IPv6 autoconfiguration on a device.
+    Ipv6(DevId, Ipv6Timer),
     /// An app's timer, with the app's own token.
     App(AppId, u64),
     /// The scenario's step of this number.
     Step(u32),
+}
+
+/// What a timer of IPv6 autoconfiguration is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ipv6Timer {
+    /// The next step of duplicate address detection.
+    Dad(Ipv6Addr),
+    /// A lifetime ends of something learned from an advertisement.
+    Expire,
+    /// The next router solicitation.
+    Solicit,
+    /// The next router advertisement.
+    Advertise,
 }
 
 /// The clock, the wheel, the pool and the tracer.

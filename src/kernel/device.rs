@@ -6,10 +6,12 @@ use crate::{
     device::bridge::Bridge,
     link::{Qdisc, Wire},
 };
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// MTU of an Ethernet device unless set otherwise.
 pub const DEFAULT_MTU: u32 = 1500;
+/// The smallest MTU IPv6 works with (RFC 8200 §5).
+pub const MIN_MTU6: u32 = 1280;
 /// MTU of `lo`.
 pub const LOOPBACK_MTU: u32 = 65_536;
 
@@ -46,9 +48,38 @@ pub struct IfAddr {
     pub peer: Option<IpAddr>,
     /// Not the first of its subnet: never chosen as a source by itself, and deleted with the first one.
     pub secondary: bool,
+    /// How far it can be used; IPv4 addresses always can.
+    pub state: AddrState,
+    /// Learned from a router advertisement.
+    pub dynamic: bool,
+}
+
+/// The life of an IPv6 address (RFC 4862 §2).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum AddrState {
+    /// In use.
+    #[default]
+    Valid,
+    /// Its preferred lifetime is over: in use, but not chosen for new flows while there is another.
+    Deprecated,
+    /// Duplicate address detection is under way: not in use yet.
+    Tentative,
+    /// Somebody else on the link has it: not in use.
+    Duplicate,
 }
 
 impl IfAddr {
+    /// An address of the administrator's, in use at once.
+    pub fn new(prefix: Prefix, peer: Option<IpAddr>) -> IfAddr {
+        IfAddr { prefix, peer, secondary: false, state: AddrState::Valid, dynamic: false }
+    }
+
+    /// Whether packets may come from it and go to it.
+    #[inline]
+    pub fn is_usable(&self) -> bool {
+        matches!(self.state, AddrState::Valid | AddrState::Deprecated)
+    }
+
     /// The subnet the address connects to.
     pub fn subnet(&self) -> Prefix {
         match self.peer {
@@ -149,10 +180,39 @@ impl Device {
         self.up && self.carrier
     }
 
-    /// Whether IPv4 packets that come in here may be forwarded.
+    /// Whether IPv4 packets that come in here may be forwarded; for IPv6, whether it is a router towards its link. (What
+    /// decides about forwarding IPv6 packets is `net.ipv6.conf.all.forwarding`.)
     #[inline]
     pub fn forwards(&self, ipv4: bool) -> bool {
         self.conf.on(if ipv4 { Conf::Forwarding } else { Conf::Forwarding6 })
+    }
+
+    /// Whether it takes part in IPv6.
+    #[inline]
+    pub fn has_ipv6(&self) -> bool {
+        !self.conf.on(Conf::DisableIpv6) && self.mtu >= MIN_MTU6
+    }
+
+    /// The largest IPv6 packet its link takes: its own MTU, or a smaller one a router advertised (RFC 4861 §6.3.4).
+    #[inline]
+    pub fn mtu6(&self) -> u32 {
+        match self.conf.get(Conf::Mtu6) as u32 {
+            MIN_MTU6.. => self.mtu.min(self.conf.get(Conf::Mtu6) as u32),
+            _ => self.mtu,
+        }
+    }
+
+    /// Its IPv6 addresses, in the order of `ip addr`.
+    pub fn addrs6(&self) -> impl Iterator<Item = (Ipv6Addr, &IfAddr)> {
+        self.addrs.iter().filter_map(|a| match a.prefix.addr() {
+            IpAddr::V6(ip) => Some((ip, a)),
+            IpAddr::V4(_) => None,
+        })
+    }
+
+    /// Its link-local IPv6 address, if it has one in use.
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        self.addrs6().find(|(ip, a)| ip.is_unicast_link_local() && a.is_usable()).map(|(ip, _)| ip)
     }
 
     /// The bridge, if this is one.

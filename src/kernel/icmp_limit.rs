@@ -98,6 +98,13 @@ impl Limits {
         Ok(())
     }
 
+    /// One message for `dst` without a global limit (inet_peer_xrlim_allow).
+    pub fn allow_peer(&mut self, now: Time, dst: IpAddr, interval: Time) -> bool {
+        let p = self.peer(dst);
+        p.refill(now, BURST * interval);
+        p.take(interval)
+    }
+
     /// One ICMP redirect for `dst` (ip_rt_send_redirect): back-off 20 ms << n, silent after 9, forgotten after 20 s.
     pub fn allow_redirect(&mut self, now: Time, dst: IpAddr) -> bool {
         const LOAD: Time = 20_000_000;

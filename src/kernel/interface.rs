@@ -50,6 +50,8 @@ impl Kernel {
             icmp_limits: None,
             route_cache: None,
             exceptions: None,
+            ipv6: None,
+            ipv6_chosen: false,
             knobs: Knobs::default(),
             conf_all: Confs::default(),
             conf_default: Confs::default(),
@@ -161,6 +163,7 @@ impl Kernel {
         self.devs.push(device);
         self.ns_mut(ns).devices.push(dev);
         self.dev_index.insert((ns, name.into()), dev);
+        self.ipv6_sync(dev);
         Ok(dev)
     }
 
@@ -173,9 +176,10 @@ impl Kernel {
             return Err(ConfigError::new(Errno::EADDRNOTAVAIL, format!("{mac} is not the address of a station")));
         }
         let d = self.dev_mut(dev);
-        d.mac = mac;
+        let old = std::mem::replace(&mut d.mac, mac);
         let master = d.master;
-        if d.bridge().is_some() {
+        self.ipv6_mac_changed(dev, old);
+        if self.dev(dev).bridge().is_some() {
             self.change_bridge(dev, |b, now, out| b.set_mac(now, mac, out));
         }
         if let Some(bridge) = master {
@@ -218,6 +222,7 @@ impl Kernel {
             self.change_bridge(bridge, |b, _, _| b.set_port_mtu(dev, mtu));
             self.follow_mtu(bridge);
         }
+        self.ipv6_sync(dev);
         Ok(())
     }
 
@@ -241,6 +246,7 @@ impl Kernel {
         if up {
             self.restore_connected_routes(dev);
         } else {
+            self.ipv6_down(dev, self.conf_or(dev, Conf::KeepAddrOnDown));
             self.flush_routes_of(dev);
             self.flush_neighbours(dev);
             let ns = self.dev(dev).ns;
@@ -284,6 +290,7 @@ impl Kernel {
         self.config_changed();
         let running = self.dev(dev).is_running();
         self.emit_link(dev);
+        self.ipv6_sync(dev);
         if let Some(bridge) = self.dev(dev).master {
             self.change_bridge(bridge, |b, now, out| b.set_port_link(now, dev, running, out));
         }

@@ -87,9 +87,17 @@ mib! {
     UdpInCsumErrors = "Udp", "InCsumErrors";
     UdpIgnoredMulti = "Udp", "IgnoredMulti";
     IpExtInNoRoutes = "IpExt", "InNoRoutes";
+    Ip6InTooBigErrors = "Ip6", "InTooBigErrors";
+    Ip6InMcastPkts = "Ip6", "InMcastPkts";
+    Ip6OutMcastPkts = "Ip6", "OutMcastPkts";
+    Ip6InOctets = "Ip6", "InOctets";
+    Ip6OutOctets = "Ip6", "OutOctets";
+    Ip6InMcastOctets = "Ip6", "InMcastOctets";
+    Ip6OutMcastOctets = "Ip6", "OutMcastOctets";
 }
 
-/// The counters of one namespace. They are allocated with the first packet.
+/// The counters of one namespace. They are allocated with the first packet of a family. Both families count what they
+/// have in common under the same names; TCP counts for both in those of IPv4, as in the kernel.
 #[derive(Default, Clone, Debug)]
 pub struct Counters(Option<Box<Values>>);
 
@@ -98,6 +106,13 @@ struct Values {
     plain: [u64; COUNT],
     icmp_in: [u32; 256],
     icmp_out: [u32; 256],
+    six: Option<Box<Values>>,
+}
+
+impl Values {
+    const fn new() -> Values {
+        Values { plain: [0; COUNT], icmp_in: [0; 256], icmp_out: [0; 256], six: None }
+    }
 }
 
 impl Counters {
@@ -111,6 +126,37 @@ impl Counters {
     #[inline]
     pub fn add(&mut self, m: Mib, n: u64) {
         self.values().plain[m as usize] += n;
+    }
+
+    /// Counts one for a family.
+    #[inline]
+    pub fn count(&mut self, ipv4: bool, m: Mib) {
+        if ipv4 { self.inc(m) } else { self.add6(m, 1) }
+    }
+
+    /// Counts `n` for IPv6.
+    pub fn add6(&mut self, m: Mib, n: u64) {
+        self.values6().plain[m as usize] += n;
+    }
+
+    /// The value of a counter for IPv6.
+    pub fn get6(&self, m: Mib) -> u64 {
+        self.six().map_or(0, |v| v.plain[m as usize])
+    }
+
+    /// Counts an ICMPv6 message received.
+    pub fn icmp6_in(&mut self, kind: u8) {
+        self.values6().icmp_in[kind as usize] += 1;
+    }
+
+    /// Counts an ICMPv6 message sent.
+    pub fn icmp6_out(&mut self, kind: u8) {
+        self.values6().icmp_out[kind as usize] += 1;
+    }
+
+    /// ICMPv6 messages of a type: received and sent.
+    pub fn icmp6_type(&self, kind: u8) -> (u32, u32) {
+        self.six().map_or((0, 0), |v| (v.icmp_in[kind as usize], v.icmp_out[kind as usize]))
     }
 
     /// Counts an ICMP message received (`IcmpMsg: InTypeN`).
@@ -139,6 +185,14 @@ impl Counters {
 
     #[inline]
     fn values(&mut self) -> &mut Values {
-        self.0.get_or_insert_with(|| Box::new(Values { plain: [0; COUNT], icmp_in: [0; 256], icmp_out: [0; 256] }))
+        self.0.get_or_insert_with(|| Box::new(Values::new()))
+    }
+
+    fn six(&self) -> Option<&Values> {
+        self.0.as_ref()?.six.as_deref()
+    }
+
+    fn values6(&mut self) -> &mut Values {
+        self.values().six.get_or_insert_with(|| Box::new(Values::new()))
     }
 }

@@ -2,12 +2,14 @@
 //! the data and knows how to build and change it.
 
 mod address;
+mod address6;
 mod core;
 mod device;
 mod error;
 pub mod exceptions;
 pub mod icmp_limit;
 mod interface;
+pub mod ipv6;
 pub mod mib;
 mod namespace;
 mod ports;
@@ -17,9 +19,12 @@ mod routes;
 pub mod sysctl;
 mod tune;
 
-pub use self::core::{Core, Work};
-pub use device::{DEFAULT_MTU, DevStats, Device, DeviceKind, IfAddr, LOOPBACK_MTU};
+pub use self::core::{Core, Ipv6Timer, Work};
+pub use address6::{link_local_of, solicited_node};
+pub(crate) use address6::{scope_of, with_interface_id};
+pub use device::{AddrState, DEFAULT_MTU, DevStats, Device, DeviceKind, IfAddr, LOOPBACK_MTU, MIN_MTU6};
 pub use error::ConfigError;
+pub use ipv6::{AdvertPrefix, RouterAdvert};
 pub use namespace::{Namespace, ProcView};
 pub use route_cache::{InputRoute, RouteCache};
 

@@ -3,6 +3,7 @@
 use super::{
     exceptions::Exceptions,
     icmp_limit::Limits,
+    ipv6::Ipv6State,
     mib::Counters,
     reassembly::Reassembly,
     route_cache::RouteCache,
@@ -47,6 +48,10 @@ pub struct Namespace {
     pub route_cache: Option<Box<RouteCache>>,
     /// Learned path MTUs and redirects; `None` until the first.
     pub exceptions: Option<Box<Exceptions>>,
+    /// Autoconfiguration and router advertisements; `None` until the first.
+    pub ipv6: Option<Box<Ipv6State>>,
+    /// Somebody wrote a `disable_ipv6`: an IPv6 address no longer switches IPv6 on by itself.
+    pub(crate) ipv6_chosen: bool,
     /// Knobs.
     pub knobs: Knobs,
     /// Knobs of `conf.all` and `neigh.all`.

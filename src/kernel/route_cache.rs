@@ -31,7 +31,7 @@ pub struct InputRoute {
 pub(crate) struct NoWay {
     /// Its fate.
     pub(crate) reason: DropReason,
-    /// The ICMP error to send: type and code for IPv4.
+    /// The ICMP error to send: type and code in the packet's family.
     pub(crate) error: Option<(u8, u8)>,
 }
 

@@ -120,7 +120,7 @@ impl Kernel {
     pub fn set_neighbour(&mut self, entry: &SetEntry, mode: SetMode) -> Result<(), ConfigError> {
         let ns = self.dev(entry.dev).ns;
         let now = self.core.now;
-        let params = self.dev(entry.dev).conf.neighbour();
+        let params = self.dev(entry.dev).conf.neighbour(entry.addr.is_ipv4());
         let mut actions = std::mem::take(&mut self.scratch.neigh);
         let n = &mut self.nss[ns.index()];
         let result = n.neigh.set(now, entry, mode, &params, &mut n.rng, &mut actions);

@@ -100,6 +100,20 @@ knobs! {
         TcpSynRetries = "net.ipv4.tcp_syn_retries", 6, 1, 127;
         /// Whether replies to packets with a mark carry it too.
         FwmarkReflect = "net.ipv4.fwmark_reflect", 0, 0, 1;
+        /// Milliseconds per ICMPv6 error to one destination; 0: no limit. Packet too big is never limited.
+        Icmp6Ratelimit = "net.ipv6.icmp.ratelimit", 100, 0, BIG;
+        /// Whether IPv6 echo requests are ignored.
+        Icmp6EchoIgnoreAll = "net.ipv6.icmp.echo_ignore_all", 0, 0, 1;
+        /// Whether IPv6 echo requests to groups are ignored.
+        Icmp6EchoIgnoreMulticast = "net.ipv6.icmp.echo_ignore_multicast", 0, 0, 1;
+        /// Whether IPv6 echo requests to anycast addresses are ignored.
+        Icmp6EchoIgnoreAnycast = "net.ipv6.icmp.echo_ignore_anycast", 0, 0, 1;
+        /// Seconds an incomplete IPv6 datagram is kept.
+        Ip6fragTime = "net.ipv6.ip6frag_time", 60, 0, BIG;
+        /// Seconds a learned IPv6 path MTU is kept.
+        RouteMtuExpires6 = "net.ipv6.route.mtu_expires", 600, 1, BIG;
+        /// Whether IPv6 sockets serve IPv6 only unless they say otherwise.
+        Bindv6only = "net.ipv6.bindv6only", 0, 0, 1;
     }
 }
 
@@ -170,24 +184,46 @@ knobs! {
         ProxyDelay = "net.ipv4.neigh.*.proxy_delay", 80, 0, BIG;
         /// Proxy replies that may wait.
         ProxyQlen = "net.ipv4.neigh.*.proxy_qlen", 64, 0, BIG;
-        /// Whether IPv6 is off on the device.
-        DisableIpv6 = "net.ipv6.conf.*.disable_ipv6", 0, 0, 1;
-        /// Whether IPv6 packets that come in by the device are forwarded.
+        /// Whether IPv6 is off on the device. Unlike Linux, it is until a namespace gets an IPv6 address or this is set.
+        DisableIpv6 = "net.ipv6.conf.*.disable_ipv6", 1, 0, 1;
+        /// Of `all`: whether IPv6 packets are forwarded. Of a device: whether it acts as a router's towards its link.
         Forwarding6 = "net.ipv6.conf.*.forwarding", 0, 0, 1;
         /// Hop limit of packets sent.
         HopLimit = "net.ipv6.conf.*.hop_limit", 64, 1, 255;
+        /// IPv6 MTU of the link, as a router advertised it; 0: the device's.
+        Mtu6 = "net.ipv6.conf.*.mtu", 0, 0, 65_536;
         /// Whether router advertisements are obeyed: 0 never, 1 unless forwarding, 2 always.
         AcceptRa = "net.ipv6.conf.*.accept_ra", 1, 0, 2;
         /// Whether advertised prefixes yield addresses.
         Autoconf = "net.ipv6.conf.*.autoconf", 1, 0, 1;
-        /// Whether duplicate addresses are detected.
-        AcceptDad = "net.ipv6.conf.*.accept_dad", 1, 0, 2;
+        /// Whether duplicate addresses are detected. Linux: 1, which keeps a new address unusable for up to two seconds.
+        AcceptDad = "net.ipv6.conf.*.accept_dad", 0, 0, 2;
         /// Probes per address.
         DadTransmits = "net.ipv6.conf.*.dad_transmits", 1, 0, 255;
         /// Whether IPv6 redirects are obeyed.
         AcceptRedirects6 = "net.ipv6.conf.*.accept_redirects", 1, 0, 1;
-        /// Router solicitations; negative: without end.
-        RouterSolicitations = "net.ipv6.conf.*.router_solicitations", -1, -1, BIG;
+        /// Router solicitations per device; negative: without end. Linux: -1, which never lets a world come to rest.
+        RouterSolicitations = "net.ipv6.conf.*.router_solicitations", 0, -1, BIG;
+        /// Whether neighbour solicitations are answered for addresses with a proxy entry.
+        ProxyNdp = "net.ipv6.conf.*.proxy_ndp", 0, 0, 1;
+        /// Whether IPv6 addresses set by hand survive that the device is taken down.
+        KeepAddrOnDown = "net.ipv6.conf.*.keep_addr_on_down", 0, 0, 1;
+        /// Whether IPv6 routes over a device without carrier are skipped.
+        IgnoreRoutesWithLinkdown6 = "net.ipv6.conf.*.ignore_routes_with_linkdown", 0, 0, 1;
+        /// As the IPv4 knob of that name.
+        BaseReachableTimeMs6 = "net.ipv6.neigh.*.base_reachable_time_ms", 30_000, 1, BIG;
+        /// As the IPv4 knob of that name.
+        RetransTimeMs6 = "net.ipv6.neigh.*.retrans_time_ms", 1000, 1, BIG;
+        /// As the IPv4 knob of that name.
+        DelayFirstProbeTime6 = "net.ipv6.neigh.*.delay_first_probe_time", 5, 0, BIG;
+        /// As the IPv4 knob of that name.
+        GcStaleTime6 = "net.ipv6.neigh.*.gc_stale_time", 60, 0, BIG;
+        /// Multicast solicitations.
+        McastSolicit6 = "net.ipv6.neigh.*.mcast_solicit", 3, 0, 255;
+        /// Unicast solicitations.
+        UcastSolicit6 = "net.ipv6.neigh.*.ucast_solicit", 3, 0, 255;
+        /// As the IPv4 knob of that name.
+        UnresQlenBytes6 = "net.ipv6.neigh.*.unres_qlen_bytes", 212_992, 0, BIG;
     }
 }
 
@@ -259,20 +295,23 @@ impl Confs {
         all[k as usize] = value;
     }
 
-    /// The knobs of the neighbour table, in the form it takes them.
-    pub fn neighbour(&self) -> crate::neigh::NeighParams {
-        let ms = |k| self.get(k).max(0) as Time * MS;
+    /// The knobs of the neighbour table for one family, in the form it takes them.
+    pub fn neighbour(&self, ipv4: bool) -> crate::neigh::NeighParams {
+        let of = |v4, v6| self.get(if ipv4 { v4 } else { v6 }).max(0);
+        let ms = |v4, v6| of(v4, v6) as Time * MS;
+        // An advertisement's own flags say whether it replaces an address; IPv6 knows no lock time (ndisc.c, nd_tbl).
+        let locktime = if ipv4 { self.get(Conf::Locktime).max(0) as Time * 10 * MS } else { 0 };
         crate::neigh::NeighParams {
-            base_reachable_time: ms(Conf::BaseReachableTimeMs),
-            retrans_time: ms(Conf::RetransTimeMs),
-            delay_first_probe_time: self.get(Conf::DelayFirstProbeTime).max(0) as Time * SEC,
-            gc_stale_time: self.get(Conf::GcStaleTime).max(0) as Time * SEC,
-            mcast_solicit: self.get(Conf::McastSolicit).max(0) as u32,
-            ucast_solicit: self.get(Conf::UcastSolicit).max(0) as u32,
-            app_solicit: self.get(Conf::AppSolicit).max(0) as u32,
-            mcast_resolicit: self.get(Conf::McastResolicit).max(0) as u32,
-            unres_qlen_bytes: self.get(Conf::UnresQlenBytes).max(0) as u64,
-            locktime: self.get(Conf::Locktime).max(0) as Time * 10 * MS,
+            base_reachable_time: ms(Conf::BaseReachableTimeMs, Conf::BaseReachableTimeMs6),
+            retrans_time: ms(Conf::RetransTimeMs, Conf::RetransTimeMs6),
+            delay_first_probe_time: of(Conf::DelayFirstProbeTime, Conf::DelayFirstProbeTime6) as Time * SEC,
+            gc_stale_time: of(Conf::GcStaleTime, Conf::GcStaleTime6) as Time * SEC,
+            mcast_solicit: of(Conf::McastSolicit, Conf::McastSolicit6) as u32,
+            ucast_solicit: of(Conf::UcastSolicit, Conf::UcastSolicit6) as u32,
+            app_solicit: if ipv4 { self.get(Conf::AppSolicit).max(0) as u32 } else { 0 },
+            mcast_resolicit: if ipv4 { self.get(Conf::McastResolicit).max(0) as u32 } else { 0 },
+            unres_qlen_bytes: of(Conf::UnresQlenBytes, Conf::UnresQlenBytes6) as u64,
+            locktime,
             proxy_delay: self.get(Conf::ProxyDelay).max(0) as Time * 10 * MS,
             proxy_qlen: self.get(Conf::ProxyQlen).max(0) as u32,
             ..crate::neigh::NeighParams::default()

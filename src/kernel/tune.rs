@@ -58,6 +58,7 @@ impl Kernel {
                         if conf == Conf::Forwarding {
                             self.forwarding_changed(ns, v);
                         } else if conf == Conf::Forwarding6 || conf == Conf::DisableIpv6 {
+                            self.ns_mut(ns).conf_default.set(conf, v);
                             self.for_all_devices(ns, |c| c.set(conf, v));
                         }
                     }
@@ -67,6 +68,7 @@ impl Kernel {
                         self.dev_mut(dev).conf.set(conf, v);
                     }
                 }
+                self.ipv6_setting_changed(ns, conf);
             }
         }
         Ok(())

@@ -58,7 +58,7 @@ impl Kernel {
                 Answer::Later if !deferred => {
                     // The asker will want to talk to us next, so its entry is made now (neigh_event_ns).
                     self.learn(ns, &heard);
-                    let params = self.dev(dev).conf.neighbour();
+                    let params = self.dev(dev).conf.neighbour(true);
                     let now = self.core.now;
                     let mut actions = std::mem::take(&mut self.scratch.neigh);
                     let n = &mut self.nss[ns.index()];
@@ -121,9 +121,10 @@ impl Kernel {
         }
     }
 
-    fn learn(&mut self, ns: NsId, heard: &Heard) {
+    /// Tells the neighbour table what was heard, and does what follows.
+    pub(crate) fn learn(&mut self, ns: NsId, heard: &Heard) {
         let now = self.core.now;
-        let params = self.dev(heard.dev).conf.neighbour();
+        let params = self.dev(heard.dev).conf.neighbour(heard.addr.is_ipv4());
         let mut actions = std::mem::take(&mut self.scratch.neigh);
         let n = &mut self.nss[ns.index()];
         n.neigh.learn(now, heard, &params, &mut n.rng, &mut actions);
@@ -163,7 +164,12 @@ impl Kernel {
     pub(crate) fn proxy_arp_timer(&mut self, ns: NsId) {
         let now = self.core.now;
         while let Some((dev, frame)) = self.ns_mut(ns).neigh.proxy_due(now) {
-            self.arp_process(ns, dev, frame, true);
+            // ARP begins with its hardware type, whose first byte is 0; neighbour discovery with an IPv6 header.
+            if frame.data().first().is_some_and(|b| b >> 4 == 6) {
+                self.nd_redo(ns, dev, frame);
+            } else {
+                self.arp_process(ns, dev, frame, true);
+            }
         }
     }
 

@@ -140,7 +140,10 @@ impl Kernel {
                     self.core.emit(ns, Some(dev), None, Event::Fdb { mac: e.mac, port: e.port, change: e.change });
                 }
                 Change::Carrier(on) => self.set_carrier(dev, on),
-                Change::Address(mac) => self.dev_mut(dev).mac = mac,
+                Change::Address(mac) => {
+                    let old = std::mem::replace(&mut self.dev_mut(dev).mac, mac);
+                    self.ipv6_mac_changed(dev, old);
+                }
                 Change::PortState { .. } => {}
             }
         }

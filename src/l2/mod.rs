@@ -1,4 +1,4 @@
-//! The way of a frame through devices: transmit, cable, receive, bridge, ARP.
+//! The way of a frame through devices: transmit, cable, receive, bridge, ARP and neighbour discovery.
 //!
 //! ```text
 //!  ip::output → neighbour ─→ transmit ─ qdisc ─ tap ═══ veth ═══ (wheel) ─→ receive ─ tap ─┬─ a port? → bridge
@@ -8,6 +8,9 @@
 
 mod arp;
 mod bridge;
+mod dad;
+mod nd;
 mod neighbour;
 mod receive;
+mod router;
 mod transmit;

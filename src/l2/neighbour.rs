@@ -27,7 +27,7 @@ impl Kernel {
             return self.send_to_station(dev, frame, Mac::BROADCAST, None, ethertype);
         }
         let mut actions = std::mem::take(&mut self.scratch.neigh);
-        let params = self.devs[dev.index()].conf.neighbour();
+        let params = self.devs[dev.index()].conf.neighbour(next_hop.is_ipv4());
         let id = frame.id();
         self.nss[ns.index()].neigh.output(now, dev, next_hop, frame, &params, &mut actions);
         if !actions.iter().any(|a| matches!(a, Action::Transmit { frame, .. } if frame.id() == id)) {
@@ -41,7 +41,7 @@ impl Kernel {
     pub(crate) fn neighbour_timer(&mut self, dev: DevId, addr: IpAddr) {
         let now = self.core.now;
         let d = &self.devs[dev.index()];
-        let (ns, params) = (d.ns, d.conf.neighbour());
+        let (ns, params) = (d.ns, d.conf.neighbour(addr.is_ipv4()));
         let mut actions = std::mem::take(&mut self.scratch.neigh);
         let n = &mut self.nss[ns.index()];
         n.neigh.on_timer(now, dev, addr, &params, &mut n.rng, &mut actions);
@@ -104,16 +104,14 @@ impl Kernel {
                 };
                 self.arp_request(dev, source, target, unicast, owner);
             }
-            IpAddr::V6(_) => {
-                // Neighbour discovery is not implemented yet; the entry fails after its probes.
-            }
+            IpAddr::V6(target) => self.nd_solicit(dev, target, unicast.is_some(), source),
         }
     }
 
     /// Asks for a neighbour without having anything to send to it.
     pub(crate) fn probe_neighbour(&mut self, ns: NsId, dev: DevId, addr: IpAddr) {
         let now = self.core.now;
-        let params = self.dev(dev).conf.neighbour();
+        let params = self.dev(dev).conf.neighbour(addr.is_ipv4());
         let mut actions = std::mem::take(&mut self.scratch.neigh);
         let n = &mut self.nss[ns.index()];
         n.neigh.probe(now, dev, addr, &params, &mut actions);

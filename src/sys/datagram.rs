@@ -1,8 +1,8 @@
 //! Sending and receiving datagrams (`udp_sendmsg`, `raw_sendmsg`, `ping_v4_sendmsg`).
 
-use super::connect::this_host;
+use super::{connect::this_host, scope::scoped};
 use crate::{
-    base::{Errno, SockId, proto},
+    base::{DevId, Errno, SockId, proto},
     ip::RouteOut,
     kernel::{Kernel, mib::Mib},
     route::RouteType,
@@ -80,7 +80,7 @@ impl Kernel {
             return Err(e); // sock_alloc_send_skb
         }
         let fields = IpFields {
-            ttl: self.datagram_ttl(id, &opts, dst.ip()),
+            ttl: self.datagram_ttl(id, &opts, route.dev, dst.ip()),
             df: sets_df(&opts, &route, len),
             id: self.datagram_ip_id(id)?,
             ..header
@@ -107,13 +107,13 @@ impl Kernel {
         }
         fields.write(frame.data_mut());
         frame.meta_mut().mark = opts.mark;
-        if protocol == proto::ICMP
-            && let Some(kind) = body.first()
-        {
-            self.count_out(ns, *kind);
+        match body.first() {
+            Some(kind) if protocol == proto::ICMP => self.count_out(ns, *kind),
+            Some(kind) if protocol == proto::ICMPV6 => self.count_out6(ns, *kind),
+            _ => {}
         }
         let sent = self.ip_output(ns, frame, &route);
-        self.datagram_sent(id, kind, &opts, sent)?;
+        self.datagram_sent(id, kind, &opts, dst.is_ipv4(), sent)?;
         Ok(data.len())
     }
 
@@ -155,7 +155,7 @@ impl Kernel {
             return Err(Errno::EINVAL);
         }
         let sent = self.ip_output(id.ns, frame, route);
-        self.datagram_sent(id, SockKind::Raw(0), &opts, sent)?;
+        self.datagram_sent(id, SockKind::Raw(0), &opts, true, sent)?;
         Ok(data.len())
     }
 
@@ -184,8 +184,12 @@ impl Kernel {
         Err(Errno::EMSGSIZE)
     }
 
-    fn datagram_ttl(&self, id: SockId, opts: &Options, dst: IpAddr) -> u8 {
-        if dst.is_multicast() { opts.multicast_ttl } else { opts.ttl.unwrap_or(self.default_ttl(id.ns, dst.is_ipv4())) }
+    fn datagram_ttl(&self, id: SockId, opts: &Options, dev: DevId, dst: IpAddr) -> u8 {
+        if dst.is_multicast() {
+            opts.multicast_ttl
+        } else {
+            opts.ttl.unwrap_or(self.default_ttl(id.ns, dev, dst.is_ipv4()))
+        }
     }
 
     /// Connected sockets count for themselves, the others share the namespace's counter (`ip_select_ident`).
@@ -202,6 +206,7 @@ impl Kernel {
         id: SockId,
         kind: SockKind,
         opts: &Options,
+        ipv4: bool,
         sent: Result<(), Errno>,
     ) -> Result<(), Errno> {
         let mib = &mut self.nss[id.ns.index()].mib;
@@ -209,14 +214,14 @@ impl Kernel {
         match sent {
             Err(Errno::ENOBUFS) if !opts.recv_err => {
                 if is_udp {
-                    mib.inc(Mib::UdpSndbufErrors);
+                    mib.count(ipv4, Mib::UdpSndbufErrors);
                 }
                 Ok(())
             }
             Err(e) => Err(e),
             Ok(()) => {
                 if is_udp {
-                    mib.inc(Mib::UdpOutDatagrams);
+                    mib.count(ipv4, Mib::UdpOutDatagrams);
                 }
                 Ok(())
             }
@@ -229,10 +234,12 @@ impl Kernel {
     /// The pending error first, `EAGAIN` when nothing waits, `ENOTCONN` for TCP, `EBADF`.
     pub fn recv_from(&mut self, id: SockId) -> Result<Datagram, Errno> {
         let sockets = self.sockets_of(id)?;
-        let datagram = sockets.recv(id.slot)?;
+        let mut datagram = sockets.recv(id.slot)?;
         if sockets.get(id.slot).is_some_and(|s| s.kind() == SockKind::Udp) {
-            self.nss[id.ns.index()].mib.inc(Mib::UdpInDatagrams);
+            let ipv4 = datagram.from.ip().to_canonical().is_ipv4();
+            self.nss[id.ns.index()].mib.count(ipv4, Mib::UdpInDatagrams);
         }
+        datagram.from = scoped(datagram.from, datagram.iif);
         Ok(datagram)
     }
 }

@@ -21,4 +21,5 @@
 mod connect;
 mod datagram;
 mod open;
+mod scope;
 mod stream;

@@ -19,7 +19,12 @@ impl Kernel {
         let ports = (n.knobs.get(Knob::LocalPortMin) as u16, n.knobs.get(Knob::LocalPortMax) as u16);
         let sockets = n.sockets.get_or_insert_with(|| Box::new(Sockets::new(ns, rng)));
         sockets.set_port_range(ports);
-        sockets.create(family, kind, owner)
+        let v6_only = family == Family::V6 && n.knobs.on(Knob::Bindv6only);
+        let id = sockets.create(family, kind, owner)?;
+        if v6_only {
+            sockets.set_option(id.slot, SockOpt::V6Only(true))?;
+        }
+        Ok(id)
     }
 
     /// The sockets of the namespace `id` belongs to, which exist as long as anybody can hold an id.
@@ -55,6 +60,7 @@ impl Kernel {
     /// `EADDRNOTAVAIL` for an address that is neither local, broadcast nor multicast (unless `ip_nonlocal_bind` or
     /// `IP_FREEBIND` says so), `EADDRINUSE`, `EINVAL` when bound already, `EAFNOSUPPORT`, `EBADF`.
     pub fn bind(&mut self, id: SockId, at: SocketAddr) -> Result<(), Errno> {
+        self.enter_scope(id, at)?;
         let opts = self.options(id)?;
         let anywhere = opts.free_bind || self.ns(id.ns).knobs.on(Knob::IpNonlocalBind);
         if !anywhere && !self.bindable(id.ns, at.ip().to_canonical()) {

@@ -1,5 +1,6 @@
 //! Streams: listening, accepting, sending and receiving bytes.
 
+use super::scope::scoped;
 use crate::{
     base::{Errno, SockId},
     kernel::Kernel,
@@ -24,8 +25,9 @@ impl Kernel {
     pub fn accept(&mut self, id: SockId) -> Result<(SockId, SocketAddr), Errno> {
         let sockets = self.sockets_of(id)?;
         let child = sockets.tcp_accept(id.slot)?;
-        let peer = sockets.get(child.slot).and_then(|s| s.shown_peer());
-        Ok((child, peer.expect("an accepted connection has a peer")))
+        let s = sockets.get(child.slot).expect("a connection in an accept queue is open");
+        let peer = s.shown_peer().expect("an accepted connection has a peer");
+        Ok((child, scoped(peer, s.options().device)))
     }
 
     pub(super) fn stream_send(&mut self, id: SockId, data: &[u8]) -> Result<usize, Errno> {

@@ -126,6 +126,10 @@ reasons! {
     UnhandledProto = "UNHANDLED_PROTO", "nobody here speaks that EtherType";
     /// ARP that is not for us or malformed.
     ArpIgnored = "NETSIM_ARP_IGNORED", "the ARP message is not for this host";
+    /// Neighbour discovery that is not for us, or malformed.
+    NdIgnored = "NETSIM_ND_IGNORED", "the neighbour discovery message is not for this host";
+    /// IPv6 where it is switched off.
+    Ipv6Disabled = "IPV6DISABLED", "IPv6 is switched off on the receiving device";
     /// Duplicate fragment.
     DupFrag = "DUP_FRAG", "that part of the datagram is already here";
     /// Reassembly timed out.

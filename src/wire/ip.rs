@@ -193,6 +193,17 @@ fn parse_v6_header(b: &[u8], end: usize) -> Result<IpHeader, DropReason> {
     }
 }
 
+/// Where the next-header field stands that names the header at `end` of an IPv6 packet: offset 6, or the start of the
+/// last extension header in front of it. The chain up to there has been parsed.
+pub fn next_header_field(b: &[u8], end: usize) -> usize {
+    let (mut field, mut at) = (6, V6_HEADER);
+    while at < end {
+        let len = if b[field] == proto::FRAGMENT { V6_FRAGMENT } else { (b[at + 1] as usize + 1) * 8 };
+        (field, at) = (at, at + len);
+    }
+    field
+}
+
 /// The fields of an IP header to be written; lengths and checksum are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct IpFields {

@@ -10,6 +10,7 @@ pub mod eth;
 mod frame;
 pub mod icmp;
 pub mod ip;
+pub mod nd;
 pub mod ports;
 pub mod tcp;
 pub mod udp;

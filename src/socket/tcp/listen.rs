@@ -136,6 +136,9 @@ impl Sockets {
         let s = self.get_mut(slot)?;
         s.peer = Some(remote);
         s.opts = opts;
+        if matches!(remote.ip(), std::net::IpAddr::V6(a) if a.is_unicast_link_local()) {
+            s.opts.device.get_or_insert(path.dev); // tcp_v6_syn_recv_sock: sk_bound_dev_if = ireq->ir_iif
+        }
         (s.addr_locked, s.port_locked) = (true, true);
         s.tcp = Tcp::Conn(Box::new(conn));
         self.listener(listener)?.embryos += 1;
