@@ -164,8 +164,11 @@ pub fn serve(lab: &Rc<Lab>, ns: NsId, node: &str, t: TcpServe) -> Outcome {
 
 /// One connection of a server, whose entry in the log is `log[at]`.
 async fn converse(lab: Rc<Lab>, sock: SockId, mode: String, log: Rc<RefCell<Vec<Map<String, Value>>>>, at: usize) {
+    if mode == "close" {
+        return lab.world.borrow_mut().close(sock);
+    }
     let mut total = 0;
-    while mode != "close" {
+    loop {
         let note = |key: &str, value: Value| {
             log.borrow_mut()[at].insert(key.into(), value);
         };

@@ -121,7 +121,7 @@ fn reply(line: &str, p: &Ping) -> Option<Value> {
         ("reply_from", Some(json!(from.strip_suffix(':').unwrap_or(from)))),
         ("ttl", Some(json!(ttl.parse::<u32>().ok()?))),
         ("bytes", Some(json!(bytes))),
-        ("dup", rest.contains("DUP").then(|| json!(true))),
+        ("dup", rest.contains("DUP").then_some(json!(true))),
         ("rtt", rtt),
     ])))
 }
