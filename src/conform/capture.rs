@@ -2,7 +2,7 @@
 
 use super::raw::Packet;
 use crate::{
-    base::DevId,
+    base::{DevId, Time},
     report::pcapng::PcapngSink,
     trace::{Direction, Event, Names, Record, Sink},
 };
@@ -59,11 +59,15 @@ impl Capture {
 
 impl Sink for Capture {
     fn record(&mut self, names: &Names, record: &Record<'_>) {
-        if let (Event::Frame { dir, bytes }, Some(dev)) = (record.event, record.dev)
-            && !self.packet(names, record, dev, dir, bytes)
-        {
-            return;
+        let mut record = *record;
+        if let (Event::Frame { dir, bytes }, Some(dev)) = (record.event, record.dev) {
+            // Linux stamps a received frame when its sender put it on the cable: before anything the receiver does at
+            // the same instant.
+            record.time += Time::from(dir == Direction::Out);
+            if !self.packet(names, &record, dev, dir, bytes) {
+                return;
+            }
         }
-        self.pcapng.record(names, record);
+        self.pcapng.record(names, &record);
     }
 }

@@ -125,6 +125,7 @@ impl Executor {
         let mut cx = Context::from_waker(Waker::noop());
         loop {
             self.lab.wake.set(None);
+            self.lab.world.borrow_mut().settle();
             if let Poll::Ready(value) = task.as_mut().poll(&mut cx) {
                 return Ok(value);
             }

@@ -131,7 +131,8 @@ impl Kernel {
         };
         let route = found.route;
         if route.kind == RouteType::Local {
-            let src = req.src.or(route.src.filter(|_| !dst.is_loopback())).unwrap_or(dst);
+            // All of 127/8 is spoken to from the address of lo (case lo-127-slash-8).
+            let src = req.src.or(route.src).unwrap_or(dst);
             return Ok(self.way(ns, n.lo, dst, src, dst, RouteType::Local, None));
         }
         let kind = match route.kind {

@@ -252,6 +252,10 @@ impl Kernel {
             let ns = self.dev(dev).ns;
             self.change_netfilter(ns, |nf, out| nf.device_down(dev, out));
         }
+        if running != self.dev(dev).is_running() {
+            self.running_changed(dev);
+        }
+        // A carrier that comes or goes with it tells its own followers.
         if let DeviceKind::Veth { peer: Some(peer) } = self.dev(dev).kind {
             let carrier = self.dev(dev).up && self.dev(peer).up;
             self.set_carrier(dev, carrier);
@@ -262,9 +266,6 @@ impl Kernel {
                 b.set_up(now, up, out);
                 Ok(())
             });
-        }
-        if running != self.dev(dev).is_running() {
-            self.running_changed(dev);
         }
     }
 

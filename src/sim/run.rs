@@ -131,8 +131,9 @@ impl World {
         Ok(true)
     }
 
-    /// Lets sockets and apps act on what just happened, before time goes on.
-    fn settle(&mut self) {
+    /// Lets sockets and apps act on what just happened, before time goes on. [`World::step`] begins with it; whoever
+    /// looks at apps between two steps calls it to see them act at once.
+    pub fn settle(&mut self) {
         loop {
             self.flush_sockets();
             if self.core.wakes.is_empty() {

@@ -1,6 +1,6 @@
 //! Raw frames, built as the oracle builds them.
 
-use super::Outcome;
+use super::{CALL, Outcome};
 use crate::{
     base::{Mac, NsId, proto},
     conform::{
@@ -20,12 +20,11 @@ const SHORTEST: usize = 60;
 pub async fn inject(lab: &Lab, ns: NsId, node: &str, i: Inject) -> Outcome {
     let dev = lab.dev(ns, &i.dev)?;
     let frame = build(&lab.topo, node, &i.dev, &i.frame)?;
-    for _ in 0..i.count.unwrap_or(1) {
+    let count = i.count.unwrap_or(1);
+    for _ in 0..count {
         // What a packet socket is told is not part of the observation.
         let _ = lab.world.borrow_mut().inject(dev, &frame);
-        if let Some(gap) = i.gap {
-            lab.sleep(gap.0).await;
-        }
+        lab.sleep(i.gap.unwrap_or_default().0.max(if count > 1 { CALL } else { 0 })).await;
     }
     Ok(Value::Null)
 }

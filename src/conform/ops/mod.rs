@@ -17,11 +17,15 @@ use super::{
     lab::Refusal,
 };
 use crate::{
-    base::{DevId, Errno, NsId, SockId},
+    base::{DevId, Errno, NsId, SockId, Time, US},
     socket::{Family, PmtuDiscover, SockKind, SockOpt},
 };
 use serde_json::{Map, Value, json};
 use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc};
+
+/// What a program needs between two calls of a loop. On Linux a datagram passes a whole lab within the call that sends it;
+/// here it travels in the meantime.
+const CALL: Time = 100 * US;
 
 /// What a step returns, or why it could not be carried out.
 pub type Outcome = Result<Value, String>;

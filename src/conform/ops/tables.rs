@@ -173,8 +173,9 @@ pub fn stp(k: &Kernel, ns: NsId) -> Vec<String> {
             lines.push(format!("{name} state {state} cost {} designated_root {root}", p.path_cost));
         }
         if let Some(view) = k.dev(*dev).bridge().map(Bridge::stp) {
-            let (root, port, cost) = (view.root, view.root_port, view.root_path_cost);
-            lines.push(format!("{name} root_id {root} root_port {port} root_path_cost {cost}"));
+            // The tool prints the bridge's own identifier under this name (iplink_bridge.c, case bridge-loop-stp).
+            let (own, port, cost) = (view.id, view.root_port, view.root_path_cost);
+            lines.push(format!("{name} root_id {own} root_port {port} root_path_cost {cost}"));
         }
     }
     lines

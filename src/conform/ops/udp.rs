@@ -1,6 +1,6 @@
 //! Steps with UDP sockets. `IP_RECVERR` is on unless the step says otherwise, so ICMP errors are seen.
 
-use super::{Outcome, endpoint, failed, object, payload, shown};
+use super::{CALL, Outcome, endpoint, failed, object, payload, shown};
 use crate::{
     base::{Errno, NsId, SockId, Time},
     conform::{
@@ -61,9 +61,7 @@ pub async fn send(lab: &Lab, ns: Option<NsId>, u: UdpSend) -> Outcome {
             }
         };
         sent.push(result.map_or_else(Errno::name, |_| "ok"));
-        if let Some(Secs(gap)) = u.gap {
-            lab.sleep(gap).await;
-        }
+        lab.sleep(u.gap.unwrap_or_default().0.max(if count > 1 { CALL } else { 0 })).await;
     }
     let sent = match &sent[..] {
         [one] => json!(one),
