@@ -128,6 +128,8 @@ impl World {
         self.core.now = now;
         self.events += 1;
         self.dispatch(work);
+        // So that who looks between two steps sees programs that know of what just happened.
+        self.settle();
         Ok(true)
     }
 
