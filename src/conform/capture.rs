@@ -10,6 +10,10 @@ use crate::{
 /// The oracle's rings keep so many packets; later ones are lost, and the trace says so.
 const LIMIT: usize = 60_000;
 
+/// How much later than the frames that arrive at an instant those are stamped that leave: longer than a burst of arrivals
+/// takes, shorter than a cable.
+const REACTION: Time = 500;
+
 /// Bytes of memory for the packets of a file and what is told about them.
 const FILE_LIMIT: usize = 256 << 20;
 
@@ -61,9 +65,9 @@ impl Sink for Capture {
     fn record(&mut self, names: &Names, record: &Record<'_>) {
         let mut record = *record;
         if let (Event::Frame { dir, bytes }, Some(dev)) = (record.event, record.dev) {
-            // Linux stamps a received frame when its sender put it on the cable: before anything the receiver does at
-            // the same instant.
-            record.time += Time::from(dir == Direction::Out);
+            // Linux stamps a received frame when its sender put it on the cable. So what arrives with it is stamped
+            // before anything the receiver does about the first (case icmp-redirect).
+            record.time += if dir == Direction::Out { REACTION } else { 0 };
             if !self.packet(names, &record, dev, dir, bytes) {
                 return;
             }

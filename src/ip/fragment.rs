@@ -86,10 +86,18 @@ impl Kernel {
         match outcome {
             Outcome::Waiting => None,
             Outcome::Dropped(frames) => {
-                for (f, reason) in frames {
-                    if reason != DropReason::DupFrag {
-                        self.ns_mut(ns).mib.count(ipv4, Mib::IpReasmFails);
+                // The datagram is counted, not its pieces (ip_frag_queue).
+                let mib = &mut self.nss[ns.index()].mib;
+                match frames.first().map(|(_, reason)| *reason) {
+                    None | Some(DropReason::DupFrag) => {}
+                    Some(reason) => {
+                        mib.count(ipv4, Mib::IpReasmFails);
+                        if reason == DropReason::FragOverlap && ipv4 {
+                            mib.inc(Mib::IpExtReasmOverlaps);
+                        }
                     }
+                }
+                for (f, reason) in frames {
                     self.core.drop(ns, dev, f, reason);
                 }
                 None

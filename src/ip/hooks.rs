@@ -113,7 +113,10 @@ impl Kernel {
     fn reject(&mut self, ns: NsId, in_dev: Option<DevId>, ip: &IpHeader, frame: &Frame, with: RejectWith) {
         match with.icmp(ip.is_ipv4()) {
             Some((kind, code)) => self.icmp_error(ns, in_dev, ip, frame, kind, code, 0),
-            None => self.tcp_reset(ns, ip, frame),
+            // A filter's resets are not TCP's own and are not counted as such (nf_send_reset).
+            None => {
+                self.tcp_reset(ns, ip, frame);
+            }
         }
     }
 }

@@ -81,7 +81,12 @@ impl Kernel {
         match outcome {
             SegmentOutcome::Delivered => self.core.deliver(ns, Some(dev), frame, Delivery::Socket),
             SegmentOutcome::NoSocket => {
-                self.tcp_reset(ns, &ip, &frame);
+                // Counted whether or not there is a way back (case no-return-route).
+                if self.tcp_reset(ns, &ip, &frame) {
+                    let mib = &mut self.ns_mut(ns).mib;
+                    mib.inc(Mib::TcpOutSegs);
+                    mib.inc(Mib::TcpOutRsts);
+                }
                 self.core.drop(ns, Some(dev), frame, DropReason::NoSocket);
             }
             SegmentOutcome::Dropped(reason) => self.core.drop(ns, Some(dev), frame, reason),
@@ -119,16 +124,16 @@ impl Kernel {
     }
 
     /// Answers a segment with a reset in the name of its destination (`tcp_v4_send_reset`, `nf_send_reset`); resets are
-    /// not answered.
-    pub(crate) fn tcp_reset(&mut self, ns: NsId, ip: &IpHeader, frame: &Frame) {
-        let Some(segment) = Segment::parse(ip.payload(frame.data())) else { return };
+    /// not answered. Returns whether an answer is due, even if there is no way back.
+    pub(crate) fn tcp_reset(&mut self, ns: NsId, ip: &IpHeader, frame: &Frame) -> bool {
+        let Some(segment) = Segment::parse(ip.payload(frame.data())) else { return false };
         if segment.flags & RST != 0 || ip.is_fragment() || frame.meta().packet_type != PacketType::Host {
-            return;
+            return false;
         }
         let back = Tuple { src: ip.dst, dst: ip.src, sport: segment.dport, dport: segment.sport, proto: proto::TCP };
         let mark = if self.ns(ns).knobs.on(Knob::FwmarkReflect) { frame.meta().mark } else { 0 };
         let device = link_of(ip.src, frame.meta().iif);
-        let Ok(route) = self.route_output(ns, &request(&back, device, mark, ip.tos)) else { return };
+        let Ok(route) = self.route_output(ns, &request(&back, device, mark, ip.tos)) else { return true };
         let ttl = self.default_ttl(ns, route.dev, ip.is_ipv4());
         let fields = IpFields { src: ip.dst, dst: ip.src, proto: proto::TCP, ttl, tos: ip.tos, df: true, id: 0 };
         let head = fields.header_len();
@@ -136,11 +141,9 @@ impl Kernel {
         reset.data_mut()[head..].copy_from_slice(&segment.reset(ip.dst, ip.src));
         fields.write(reset.data_mut());
         reset.meta_mut().mark = mark;
-        let mib = &mut self.ns_mut(ns).mib;
-        mib.inc(Mib::TcpOutRsts);
-        mib.inc(Mib::TcpOutSegs);
         // Nobody waits for the result: the reset's fate is in the trace.
         let _ = self.ip_output(ns, reset, &route);
+        true
     }
 
     /// Gives copies of a packet to raw sockets; true if any took one (`raw_local_deliver`).

@@ -40,7 +40,7 @@ impl Kernel {
         // A second address of one subnet with the same mask is secondary (inet_insert_ifa).
         new.secondary =
             d.addrs.iter().any(|a| !a.secondary && a.prefix.len() == prefix.len() && a.subnet() == new.subnet());
-        self.dev_mut(dev).addrs.push(new);
+        self.insert_address(dev, new);
         self.add_address_routes(dev, new);
         if self.conf_or(dev, Conf::ArpNotify)
             && self.dev(dev).is_running()
@@ -49,6 +49,13 @@ impl Kernel {
             self.arp_announce(dev, a);
         }
         Ok(())
+    }
+
+    /// Primary IPv4 addresses are listed before secondary ones (inet_insert_ifa, case src-address-selection).
+    fn insert_address(&mut self, dev: DevId, new: IfAddr) {
+        let addrs = &mut self.dev_mut(dev).addrs;
+        let at = addrs.iter().position(|a| a.prefix.is_ipv4() && a.secondary).filter(|_| !new.secondary);
+        addrs.insert(at.unwrap_or(addrs.len()), new);
     }
 
     /// Takes an address away. Deleting a primary IPv4 address deletes its secondaries too, unless
@@ -72,7 +79,8 @@ impl Kernel {
         if !gone.secondary {
             if self.conf_or(dev, Conf::PromoteSecondaries) {
                 if let Some(next) = self.dev(dev).addrs.iter().position(same) {
-                    self.dev_mut(dev).addrs[next].secondary = false;
+                    let heir = self.dev_mut(dev).addrs.remove(next);
+                    self.insert_address(dev, IfAddr { secondary: false, ..heir });
                 }
             } else {
                 let d = self.dev_mut(dev);

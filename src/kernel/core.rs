@@ -64,6 +64,9 @@ pub struct Core {
     /// How long a frame takes over a cable between two namespaces, in nanoseconds; 0 unless set. Set it before the
     /// world runs: later, frames could overtake each other.
     pub cable: Time,
+    /// Frames put on cables since the current event began. Each takes a nanosecond longer than the one before, so that
+    /// they arrive in the order in which they left; without a cable delay they arrive by the order of devices.
+    pub(crate) burst: Time,
     frame_seq: Vec<u32>,
     event_seq: Vec<u32>,
 }
@@ -80,6 +83,7 @@ impl Core {
             wakes: Vec::new(),
             hops: 0,
             cable: 0,
+            burst: 0,
             frame_seq: Vec::new(),
             event_seq: Vec::new(),
         }
@@ -103,6 +107,16 @@ impl Core {
         *seq = seq.wrapping_add(1);
         let key = (entity.0 as u64) << 32 | *seq as u64;
         self.wheel.push(at, key, work);
+    }
+
+    /// When a frame that is put on a cable now arrives.
+    #[inline]
+    pub(crate) fn arrival(&mut self) -> Time {
+        if self.cable == 0 {
+            return self.now;
+        }
+        self.burst += 1;
+        self.now + self.cable + self.burst
     }
 
     /// The next frame number of a namespace.

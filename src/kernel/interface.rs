@@ -179,6 +179,12 @@ impl Kernel {
         let old = std::mem::replace(&mut d.mac, mac);
         let master = d.master;
         self.ipv6_mac_changed(dev, old);
+        // Sub-interfaces that still carry the address they inherited follow (vlan_sync_address).
+        for (_, vlan) in self.dev(dev).vlans.clone() {
+            if self.dev(vlan).mac == old {
+                self.set_mac(vlan, mac)?;
+            }
+        }
         if self.dev(dev).bridge().is_some() {
             self.change_bridge(dev, |b, now, out| b.set_mac(now, mac, out));
         }
@@ -223,6 +229,12 @@ impl Kernel {
             self.follow_mtu(bridge);
         }
         self.ipv6_sync(dev);
+        // A sub-interface is never larger than what carries it (vlan_device_event, NETDEV_CHANGEMTU).
+        for (_, vlan) in self.dev(dev).vlans.clone() {
+            if self.dev(vlan).mtu > mtu {
+                self.set_mtu(vlan, mtu)?;
+            }
+        }
         Ok(())
     }
 

@@ -87,6 +87,7 @@ mib! {
     UdpInCsumErrors = "Udp", "InCsumErrors";
     UdpIgnoredMulti = "Udp", "IgnoredMulti";
     IpExtInNoRoutes = "IpExt", "InNoRoutes";
+    IpExtReasmOverlaps = "IpExt", "ReasmOverlaps";
     Ip6InTooBigErrors = "Ip6", "InTooBigErrors";
     Ip6InMcastPkts = "Ip6", "InMcastPkts";
     Ip6OutMcastPkts = "Ip6", "OutMcastPkts";

@@ -110,7 +110,8 @@ impl Kernel {
         }
         count_tx(d, &frame);
         push(&mut self.devs[peer.index()], frame);
-        self.core.schedule(self.core.now + self.core.cable, peer, Work::Receive(peer));
+        let at = self.core.arrival();
+        self.core.schedule(at, peer, Work::Receive(peer));
         Ok(())
     }
 

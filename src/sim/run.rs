@@ -127,6 +127,7 @@ impl World {
         debug_assert!(now >= self.core.now, "time never goes back");
         self.core.now = now;
         self.events += 1;
+        self.core.burst = 0;
         self.dispatch(work);
         // So that who looks between two steps sees programs that know of what just happened.
         self.settle();

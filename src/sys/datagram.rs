@@ -178,7 +178,8 @@ impl Kernel {
         if len <= limit.min(whole) {
             return Ok(());
         }
-        if len <= whole {
+        // A length no datagram can have is refused before (udp_sendmsg, raw_sendmsg; case ping-size-limits).
+        if data.len() <= MAX_PACKET {
             self.sockets_of(id)?.local_error(id.slot, Errno::EMSGSIZE, dst, mtu, data);
         }
         Err(Errno::EMSGSIZE)

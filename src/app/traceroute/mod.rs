@@ -51,7 +51,8 @@ pub struct TracerouteConfig {
     /// The first UDP port, the TCP port, or the first ICMP sequence number (`-p`); 0 is the method's default: 33434, 80
     /// and 1.
     pub port: u16,
-    /// How long a probe is waited for at most, in nanoseconds (`-w`).
+    /// How long a probe is waited for, in nanoseconds (`-w`). With the default of 5 s, answers of the same or a later hop
+    /// shorten that.
     pub wait: Time,
     /// Whole length of a probe in bytes, IP header included; `None` is 60 (80 for IPv6). Of no effect for TCP.
     pub packet_len: Option<u16>,
@@ -113,8 +114,10 @@ impl Traceroute {
     pub fn new(config: TracerouteConfig) -> Traceroute {
         let at_once = if config.sequential { 1 } else { AT_ONCE };
         let queries = config.queries.min(MAX_QUERIES);
+        let table = Table::new(config.first_ttl, config.max_ttl, queries, at_once, config.wait);
+        let given = config.wait != TracerouteConfig::default().wait;
         Traceroute {
-            table: Table::new(config.first_ttl, config.max_ttl, queries, at_once, config.wait),
+            table: if given { table.patient() } else { table },
             method: method::of(&config),
             timer: 0,
             over: false,

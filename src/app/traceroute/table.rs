@@ -55,6 +55,9 @@ pub(super) struct Table {
     first_hop: usize,
     at_once: usize,
     wait: Time,
+    /// Whether answers shorten the wait for others. They do not once the user says how long to wait (set_wait_specs, case
+    /// traceroute-chain).
+    adaptive: bool,
     /// The first probe not printed yet, and the first that will not be sent.
     start: usize,
     end: usize,
@@ -73,10 +76,16 @@ impl Table {
             first_hop,
             at_once: usize::from(at_once.max(1)),
             wait,
+            adaptive: true,
             start: (first_hop - 1) * per_hop,
             end: all,
             line: String::new(),
         }
+    }
+
+    /// Waits the whole time for every probe.
+    pub(super) fn patient(self) -> Table {
+        Table { adaptive: false, ..self }
     }
 
     pub(super) fn probe(&mut self, n: usize) -> &mut Probe {
@@ -177,6 +186,9 @@ impl Table {
             (true, Some(answered), Some(sent)) => Some(answered.saturating_sub(sent)).filter(|t| *t > 0),
             _ => None,
         };
+        if !self.adaptive {
+            return self.wait;
+        }
         let hop = n - n % self.per_hop;
         let here = self.probes[hop..hop + self.per_hop].iter().find_map(trip).map(|t| (t, HERE_FACTOR));
         let later = || self.probes[n + 1..].iter().take_while(|p| p.sent.is_some()).find_map(trip);

@@ -17,7 +17,7 @@ use super::{
     lab::Refusal,
 };
 use crate::{
-    base::{DevId, Errno, NsId, SockId, Time, US},
+    base::{DevId, Errno, MS, NsId, SockId, Time, US},
     socket::{Family, PmtuDiscover, SockKind, SockOpt},
 };
 use serde_json::{Map, Value, json};
@@ -27,6 +27,13 @@ use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc};
 /// here it travels in the meantime.
 const CALL: Time = 100 * US;
 
+/// What it takes to start a program, and to see that it ended.
+const START: Time = 15 * MS;
+const END: Time = 5 * MS;
+
+/// A program's timers fire a little late (`timer_slack_ns` and the scheduler).
+const SLACK: Time = 100 * US;
+
 /// What a step returns, or why it could not be carried out.
 pub type Outcome = Result<Value, String>;
 
@@ -35,8 +42,27 @@ pub fn perform(lab: Rc<Lab>, step: Step) -> Pin<Box<dyn Future<Output = Outcome>
     Box::pin(async move {
         let node = step.node.as_deref();
         let ns = node.map(|n| lab.ns(n)).transpose()?;
+        let is_program = !matches!(
+            step.op,
+            Op::Sleep(_)
+                | Op::UdpOpen(_)
+                | Op::UdpSend(_)
+                | Op::UdpRecv(_)
+                | Op::UdpServe(_)
+                | Op::Close(_)
+                | Op::TcpServe(_)
+                | Op::TcpConnect(_)
+                | Op::TcpXfer(_)
+                | Op::Inject(_)
+                | Op::Sysctl { .. }
+                | Op::Parallel(_)
+                | Op::End
+        );
+        if is_program {
+            lab.sleep(START).await;
+        }
         let need = || ns.ok_or_else(|| "the step needs a `node`".to_string());
-        match step.op {
+        let result = match step.op {
             Op::Ping(p) => tools::ping(&lab, need()?, p).await,
             Op::Traceroute(t) => tools::traceroute(&lab, need()?, t).await,
             Op::RouteGet(q) => tools::route_get(&lab, need()?, &q),
@@ -62,7 +88,11 @@ pub fn perform(lab: Rc<Lab>, step: Step) -> Pin<Box<dyn Future<Output = Outcome>
             Op::WaitPortsForwarding { timeout } => wait::ports_forwarding(&lab, need()?, timeout).await,
             Op::End => Ok(Value::Null),
             change => self::change::change(&lab, need()?, change),
+        };
+        if is_program {
+            lab.sleep(END).await;
         }
+        result
     })
 }
 

@@ -5,7 +5,7 @@ use crate::{
     base::{DevId, NsId},
     conform::{case::Dump, exec::Lab},
     device::bridge::Bridge,
-    kernel::{DeviceKind, Kernel},
+    kernel::{DeviceKind, IfAddr, Kernel},
     procfs,
     route::Family,
     trace::NeighState,
@@ -87,7 +87,8 @@ fn rules(k: &Kernel, ns: NsId) -> Vec<String> {
 fn addresses(k: &Kernel, ns: NsId) -> Vec<String> {
     let mut lines = Vec::new();
     for dev in &k.ns(ns).devices {
-        for a in &k.dev(*dev).addrs {
+        let (v4, v6): (Vec<&IfAddr>, Vec<&IfAddr>) = k.dev(*dev).addrs.iter().partition(|a| a.prefix.is_ipv4());
+        for a in v4.into_iter().chain(v6) {
             let addr = a.prefix.addr();
             let link_local = matches!(addr, IpAddr::V6(a) if a.is_unicast_link_local());
             let scope = match addr.is_loopback() {

@@ -1,7 +1,7 @@
 //! Steps that are programs: `ping`, `traceroute`, `ip route get`. The results are read off what they print, as the
 //! oracle does.
 
-use super::{Outcome, object};
+use super::{Outcome, SLACK, object};
 use crate::{
     app::{App, Ping as PingApp, PingConfig, Traceroute as TracerouteApp, TracerouteConfig, TracerouteMethod},
     base::{AppId, NsId},
@@ -46,7 +46,7 @@ pub async fn ping(lab: &Lab, ns: NsId, p: Ping) -> Outcome {
     };
     let config = PingConfig {
         count: Some(p.count.unwrap_or(1)),
-        interval: p.interval.unwrap_or(Secs::ms(200)).0,
+        interval: p.interval.unwrap_or(Secs::ms(200)).0 + SLACK,
         wait: p.wait.unwrap_or(Secs::ms(1000)).0,
         deadline: p.deadline.map(|d| d.0),
         size: p.size.unwrap_or(56).try_into().map_err(|_| "ping -s takes at most 65535")?,
