@@ -73,7 +73,7 @@ impl Answer {
 }
 
 impl Kernel {
-    /// The two lines `ip route get` prints.
+    /// The two lines `ip route get` prints, one for IPv6.
     ///
     /// # Errors
     /// What a sender would get, or for a packet that came in what its drop amounts to.
@@ -89,6 +89,9 @@ impl Kernel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn route_get(&mut self, ns: NsId, q: &RouteQuery) -> Result<String, Errno> {
+        if q.dst.is_ipv6() {
+            return self.route_get6(ns, q);
+        }
         match q.iif {
             Some(iif) => self.route_get_input(ns, iif, q),
             None => self.route_get_output(ns, q),

@@ -16,6 +16,7 @@ mod forward6;
 mod fragment;
 mod fragment6;
 mod get;
+mod get6;
 mod hooks;
 pub mod icmp;
 mod icmp6;

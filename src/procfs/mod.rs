@@ -36,9 +36,11 @@
 mod arp;
 mod dev;
 mod hex;
+mod ipv6;
 mod machine;
 mod route;
 mod snmp;
+mod snmp6;
 mod sockets;
 mod sockstat;
 mod sysctl;
@@ -57,12 +59,14 @@ const NET: &[(&str, Render)] = &[
     ("arp", arp::arp),
     ("dev", dev::dev),
     ("icmp", sockets::icmp),
-    ("if_inet6", dev::if_inet6),
+    ("if_inet6", ipv6::if_inet6),
+    ("ipv6_route", ipv6::ipv6_route),
     ("netstat", snmp::netstat),
     ("nf_conntrack", conntrack),
     ("raw", sockets::raw),
     ("route", route::route),
     ("snmp", snmp::snmp),
+    ("snmp6", snmp6::snmp6),
     ("sockstat", sockstat::sockstat),
     ("sockstat6", sockstat::sockstat6),
     ("tcp", sockets::tcp),

@@ -72,7 +72,8 @@ const PINNED: [(&str, &str); 9] = [
     ("net.ipv4.conf.all.arp_ignore", "0"),
     ("net.ipv4.conf.all.arp_announce", "0"),
 ];
-const WITH_IPV6: [(&str, &str); 4] = [
+const WITH_IPV6: [(&str, &str); 5] = [
+    ("net.ipv6.conf.all.disable_ipv6", "0"),
     ("net.ipv6.conf.all.accept_dad", "0"),
     ("net.ipv6.conf.default.accept_dad", "0"),
     ("net.ipv6.conf.default.router_solicitations", "0"),
