@@ -7,7 +7,7 @@ use super::{
     smol::{SmolConn, SmolEngine},
 };
 use crate::{
-    base::{Errno, SEC, Time},
+    base::{Errno, MS, SEC, Time},
     socket::Options,
     wire::{Frame, tcp::Segment},
 };
@@ -187,6 +187,7 @@ impl Conn {
             ttl: around.opts.ttl.unwrap_or(around.config.default_ttl),
             tos: around.opts.tos,
             ip_id: around.ip_id,
+            clock: (now / MS) as u32,
             snd_nxt: &mut self.snd_nxt,
             last: &mut self.last,
             repeated: false,

@@ -152,6 +152,8 @@ pub(crate) struct Tx<'a> {
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
     pub(crate) ip_id: &'a mut u16,
+    /// What the clock of the timestamp option says, in milliseconds. Linux adds a random offset for each connection.
+    pub(crate) clock: u32,
     /// Highest sequence number sent so far, plus one.
     pub(crate) snd_nxt: &'a mut u32,
     /// Sequence number, acknowledgment and window of the last segment.
@@ -169,6 +171,7 @@ impl Tx<'_> {
         let b = frame.data_mut();
         let result = fill(b);
         let header = self.finish_ip(b);
+        stamp(&mut b[header..], self.clock);
         if let Some(s) = tcp::Segment::parse(&b[header..]) {
             let end = s.seq.wrapping_add(s.seq_len());
             let first = s.flags & tcp::SYN != 0;
@@ -208,5 +211,59 @@ impl Tx<'_> {
         let c = checksum::of(&b[..header]);
         put16(b, 10, c);
         header
+    }
+}
+
+/// Writes the time into the timestamp option of a segment, if it has one (RFC 7323 §3.2), and repairs the checksum.
+fn stamp(segment: &mut [u8], clock: u32) {
+    const TIMESTAMP: u8 = 8;
+    let end = segment.get(12).map_or(0, |b| (b >> 4) as usize * 4).min(segment.len());
+    let mut at = tcp::HEADER;
+    while at + 10 <= end && segment[at] != TIMESTAMP {
+        at += match segment[at] {
+            0 => return,
+            1 => 1,
+            _ => segment[at + 1].max(2) as usize,
+        };
+    }
+    if at + 10 <= end {
+        let (old, new) = ([segment[at + 2], segment[at + 3], segment[at + 4], segment[at + 5]], clock.to_be_bytes());
+        segment[at + 2..at + 6].copy_from_slice(&new);
+        // The checksum counts 16-bit words of the segment: an option at an odd place has its bytes in the other halves.
+        let words = |[a, b, c, d]: [u8; 4]| if at.is_multiple_of(2) { [a, b, c, d, 0, 0] } else { [0, a, b, c, d, 0] };
+        let sum = checksum::update(be16(segment, 16), &words(old), &words(new));
+        put16(segment, 16, sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    /// The checksum stays right wherever the option stands, and segments without one are left alone.
+    #[test]
+    fn time_is_written_into_the_option() {
+        let (src, dst) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)));
+        for padding in [0, 1, 2, 3] {
+            let mut s = vec![0; tcp::HEADER];
+            s.extend(std::iter::repeat_n(1, padding));
+            s.extend([8, 10, 0, 0, 0, 0, 1, 2, 3, 4]);
+            s.resize(s.len().next_multiple_of(4), 0);
+            s[12] = (s.len() / 4 << 4) as u8;
+            s.extend(b"data");
+            let sum = checksum::upper(src, dst, crate::base::proto::TCP, &s);
+            put16(&mut s, 16, sum);
+            stamp(&mut s, 0x1234_5678);
+            let at = tcp::HEADER + padding;
+            assert_eq!(s[at + 2..at + 10], [0x12, 0x34, 0x56, 0x78, 1, 2, 3, 4]);
+            assert_eq!(checksum::upper(src, dst, crate::base::proto::TCP, &s), 0, "{padding}");
+        }
+        let mut plain = vec![7; tcp::HEADER + 4];
+        plain[12] = 6 << 4;
+        let before = plain.clone();
+        stamp(&mut plain, 1);
+        assert_eq!(plain, before);
+        stamp(&mut [], 1);
     }
 }

@@ -43,6 +43,8 @@ impl SmolConn {
         // Reno computes in integers: CUBIC's floating point would make a run depend on the platform.
         socket.set_congestion_control(tcp::CongestionControl::Reno);
         socket.set_ack_delay(Some(ACK_DELAY));
+        // RFC 7323 timestamps, as Linux sends unless told otherwise. smoltcp has no clock to ask for a value: `Tx` writes it.
+        socket.set_tsval_generator(Some(|| 0));
         let mut set = SocketSet::new(Vec::with_capacity(1));
         let handle = set.add(socket);
         let mut conn = SmolConn { set, handle };
