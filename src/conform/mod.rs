@@ -9,6 +9,7 @@ mod normal;
 mod ops;
 pub mod raw;
 mod run;
+mod shell;
 pub mod topo;
 
 pub use case::{Case, CaseError};

@@ -66,8 +66,7 @@ impl Kernel {
         n.lo = lo;
         n.fib.set_loopback(lo);
         n.ip_id = n.rng.next_u64() as u32;
-        let home = Prefix::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8).expect("8 is a prefix length");
-        self.add_address(lo, home, None)?;
+        self.give_home(lo);
         Ok(ns)
     }
 
@@ -238,6 +237,14 @@ impl Kernel {
         Ok(())
     }
 
+    /// `lo` comes up with 127.0.0.1/8, unless it has an address already (inetdev_event; case netns-private-sysctl).
+    fn give_home(&mut self, lo: DevId) {
+        let home = Prefix::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8).expect("8 is a prefix length");
+        if self.dev(lo).addrs.iter().all(|a| !a.prefix.is_ipv4()) {
+            self.add_address(lo, home, None).expect("127.0.0.1 is a valid address and not there");
+        }
+    }
+
     /// Switches ARP on or off (`ip link set arp`); a change empties the neighbour table of the device.
     pub fn set_arp(&mut self, dev: DevId, on: bool) {
         if self.dev(dev).arp != on {
@@ -256,6 +263,9 @@ impl Kernel {
         let running = self.dev(dev).is_running();
         self.dev_mut(dev).up = up;
         if up {
+            if self.dev(dev).is_loopback() {
+                self.give_home(dev);
+            }
             self.restore_connected_routes(dev);
         } else {
             self.ipv6_down(dev, self.conf_or(dev, Conf::KeepAddrOnDown));

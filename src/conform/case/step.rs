@@ -28,6 +28,7 @@ pub enum Op {
     Exec {
         cmd: String,
         quiet: bool,
+        replace: Vec<(String, String)>,
     },
     Sleep(Secs),
     /// `master` is `Some(None)` to leave the bridge.
@@ -169,7 +170,8 @@ impl Op {
             "route_get" => Op::RouteGet(all(rest)?),
             "exec" => {
                 let (cmd, quiet) = (need(&mut rest, "cmd")?, take(&mut rest, "quiet")?.unwrap_or(false));
-                end(rest, Op::Exec { cmd, quiet })?
+                let replace = take(&mut rest, "sub")?.unwrap_or_default();
+                end(rest, Op::Exec { cmd, quiet, replace })?
             }
             "sleep" => {
                 let seconds = need(&mut rest, "seconds")?;

@@ -168,7 +168,11 @@ fn settings(k: &mut Kernel, ns: NsId, case: &Case, node: &Node) -> Result<(), Re
         sysctl(k, ns, key, &value.0)?;
     }
     if node.ifaces.get("lo").and_then(|lo| lo.up) == Some(false) {
+        // On Linux a namespace begins like this: `lo` is down and has never had an address.
         let lo = k.ns(ns).lo;
+        for a in k.dev(lo).addrs.clone() {
+            k.delete_address(lo, a.prefix)?;
+        }
         k.set_up(lo, false);
     }
     Ok(())

@@ -66,7 +66,7 @@ pub fn perform(lab: Rc<Lab>, step: Step) -> Pin<Box<dyn Future<Output = Outcome>
             Op::Ping(p) => tools::ping(&lab, need()?, p).await,
             Op::Traceroute(t) => tools::traceroute(&lab, need()?, t).await,
             Op::RouteGet(q) => tools::route_get(&lab, need()?, &q),
-            Op::Exec { cmd, quiet } => shell::exec(&lab, need()?, &cmd, quiet),
+            Op::Exec { cmd, quiet, replace } => shell::exec(&lab, need()?, &cmd, quiet, &replace),
             Op::Sleep(span) => {
                 lab.sleep(span.0).await;
                 Ok(Value::Null)
