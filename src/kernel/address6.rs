@@ -259,16 +259,20 @@ impl Kernel {
     }
 
     /// Whether a device receives packets to a group: it belongs to the groups every node is in, to that of each of its
-    /// addresses (RFC 4291 §2.8), and to those sockets joined (ipv6_chk_mcast_addr).
+    /// addresses and of those it is a proxy for (RFC 4291 §2.8), and to those sockets joined (ipv6_chk_mcast_addr).
     pub(crate) fn in_group6(&self, dev: DevId, group: Ipv6Addr) -> bool {
         let d = self.dev(dev);
         let s = group.segments();
         let every = matches!(s, [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1]);
         let routers = matches!(s, [0xff01 | 0xff02 | 0xff05, 0, 0, 0, 0, 0, 0, 2]) && d.forwards(false);
-        every || routers || self.solicited_here(dev, group) || {
-            let joined = |s: &crate::socket::Sockets| s.is_member(group.into(), dev);
-            self.ns(d.ns).sockets.as_deref().is_some_and(joined)
-        }
+        let n = self.ns(d.ns);
+        let joined = |s: &crate::socket::Sockets| s.is_member(group.into(), dev);
+        let proxied = |a| matches!(a, IpAddr::V6(ip) if solicited_node(ip) == group);
+        every
+            || routers
+            || self.solicited_here(dev, group)
+            || n.sockets.as_deref().is_some_and(joined)
+            || n.neigh.proxy_iter().any(|(on, a)| on == dev && proxied(a)) // pndisc_constructor
     }
 
     /// Whether `group` is the solicited-node group of an address of the device, whatever its state, or of an anycast
