@@ -161,14 +161,14 @@ fn word(text: &str, depth: u32) -> Result<(Word, &str), String> {
 
 /// What a `$` begins; gives what follows.
 fn substitution<'t>(text: &'t str, quoted: bool, parts: &mut Vec<Part>, depth: u32) -> Result<&'t str, String> {
-    if text.starts_with("$(") {
-        let end = closing(&text[2..]).ok_or("a parenthesis is not closed")?;
-        let inside = &text[2..2 + end];
+    if let Some(body) = text.strip_prefix("$(") {
+        let end = closing(body).ok_or("a parenthesis is not closed")?;
+        let inside = &body[..end];
         match inside.strip_prefix('(').and_then(|i| i.strip_suffix(')')) {
             Some(e) => parts.push(Part::Arithmetic(e.into())),
             None => parts.push(Part::Command(nested(inside, depth + 1)?, quoted)),
         }
-        return Ok(&text[end + 3..]);
+        return Ok(&body[end + 1..]);
     }
     let braced = text.starts_with("${");
     let start = if braced { 2 } else { 1 };

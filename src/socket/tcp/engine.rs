@@ -250,7 +250,7 @@ mod tests {
             s.extend(std::iter::repeat_n(1, padding));
             s.extend([8, 10, 0, 0, 0, 0, 1, 2, 3, 4]);
             s.resize(s.len().next_multiple_of(4), 0);
-            s[12] = (s.len() / 4 << 4) as u8;
+            s[12] = ((s.len() / 4) << 4) as u8;
             s.extend(b"data");
             let sum = checksum::upper(src, dst, crate::base::proto::TCP, &s);
             put16(&mut s, 16, sum);
