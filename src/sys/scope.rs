@@ -21,8 +21,8 @@ impl Kernel {
     /// let server = w.socket(b, Family::V6, SockKind::Udp, None)?;
     /// w.bind(server, "[::]:7".parse()?)?;
     /// let client = w.socket(a, Family::V6, SockKind::Udp, None)?;
-    /// let to = w.dev(y).link_local().unwrap();
-    /// w.send_to(client, b"hello", SocketAddrV6::new(to, 7, 0, w.scope_id(x)).into())?;
+    /// let to = SocketAddrV6::new(w.dev(y).link_local().unwrap(), 7, 0, w.scope_id(x));
+    /// w.send_to(client, b"hello", to.into())?;
     /// w.run(&Limits::default());
     /// assert_eq!(w.recv_from(server)?.data, b"hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
