@@ -24,15 +24,18 @@ pub struct Capture {
     /// Whether some were lost because there were too many.
     pub truncated: bool,
     skip: Vec<String>,
+    bare: Vec<DevId>,
     /// The same packets, for a file.
     pcapng: PcapngSink,
 }
 
 impl Capture {
     /// Records nothing of the namespaces called `skip`.
-    pub fn without(skip: &[String]) -> Capture {
-        let pcapng = PcapngSink::new(FILE_LIMIT);
-        Capture { packets: Vec::new(), truncated: false, skip: skip.to_vec(), pcapng }
+    /// `bare` are the devices whose packets have no link-layer header.
+    pub fn new(skip: &[String], bare: Vec<DevId>) -> Capture {
+        let mut pcapng = PcapngSink::new(FILE_LIMIT);
+        bare.iter().for_each(|dev| pcapng.declare_ip(*dev));
+        Capture { packets: Vec::new(), truncated: false, skip: skip.to_vec(), bare, pcapng }
     }
 
     /// Takes the packets, and the sink that writes them as a file.
@@ -55,6 +58,7 @@ impl Capture {
             node: node.into(),
             iface: names.dev(dev).into(),
             dir,
+            ethernet: !self.bare.contains(&dev),
             bytes: bytes.into(),
         });
         true

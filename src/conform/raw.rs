@@ -18,7 +18,9 @@ pub struct Packet {
     pub iface: Box<str>,
     /// Which way.
     pub dir: Direction,
-    /// Its bytes; on `lo` and tunnels without a link-layer header.
+    /// Whether it begins with a link-layer header; on `lo` and in tunnels it does not.
+    pub ethernet: bool,
+    /// Its bytes.
     pub bytes: Box<[u8]>,
 }
 

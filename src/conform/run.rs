@@ -12,7 +12,7 @@ use super::{
     topo::Topology,
 };
 use crate::{
-    base::{SEC, Time, US},
+    base::{DevId, SEC, Time, US},
     report::pcapng::PcapngSink,
     trace::Names,
 };
@@ -71,7 +71,11 @@ pub fn run(case: &Case, seed: u64) -> Result<Run, String> {
     let mut exec = Executor::new(lab.clone());
     let at = |i: usize, step: &Step, what: &dyn std::fmt::Display| format!("step {i} {}: {what}", step.source["op"]);
     exec.run(lab.sleep(BUILD)).map_err(|e| format!("build: {e}"))?;
-    let captured = Arc::new(Mutex::new(Capture::without(&case.no_capture)));
+    let bare = {
+        let w = lab.world.borrow();
+        (0..w.devs.len() as u32).map(DevId).filter(|d| w.dev(*d).is_bare()).collect()
+    };
+    let captured = Arc::new(Mutex::new(Capture::new(&case.no_capture, bare)));
     {
         let mut w = lab.world.borrow_mut();
         w.core.tracer.add(Box::new(captured.clone()));
@@ -101,7 +105,7 @@ pub fn run(case: &Case, seed: u64) -> Result<Run, String> {
     let end = json!({ "op": "end" });
     raw.steps.push(RawStep { step: end, start: now, end: now, elapsed: 0, result: Value::Null });
     let mut capture = captured.lock().expect("a sink that panicked ends the run");
-    let capture = mem::replace(&mut *capture, Capture::without(&[]));
+    let capture = mem::replace(&mut *capture, Capture::new(&[], Vec::new()));
     raw.truncated = capture.truncated;
     let (packets, pcapng) = capture.into_parts();
     let names = mem::take(&mut lab.world.borrow_mut().core.tracer.names);

@@ -1,6 +1,7 @@
 //! Network devices: what each kind does with a frame.
 
 pub mod bridge;
+pub mod tunnel;
 
 use crate::base::Mac;
 use std::net::IpAddr;

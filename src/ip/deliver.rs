@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// IP in IP (RFC 2003).
+const IPIP: u8 = 4;
+
 impl Kernel {
     /// Delivers a packet; `kind` says whether it was addressed to one, to all or to a group.
     pub(crate) fn ip_local_deliver(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame, kind: RouteType) {
@@ -35,11 +38,17 @@ impl Kernel {
         }
         let n = self.ns_mut(ns);
         n.mib.count(ip.is_ipv4(), Mib::IpInDelivers);
+        let tunnels = n.tunnels;
         let raw = n.sockets.is_some() && self.raw_input(ns, dev, &ip, &frame);
         match ip.proto {
             proto::ICMP if ip.is_ipv4() => self.icmp_input(ns, dev, ip, frame, to_one),
             proto::ICMPV6 if !ip.is_ipv4() => self.icmp6_input(ns, dev, ip, frame, to_one),
-            proto::UDP => self.udp_input(ns, dev, ip, frame, to_one),
+            proto::UDP if tunnels == 0 => self.udp_input(ns, dev, ip, frame, to_one),
+            proto::UDP => {
+                if let Some(frame) = self.vxlan_input(ns, &ip, frame) {
+                    self.udp_input(ns, dev, ip, frame, to_one);
+                }
+            }
             // TCP answers nothing that was sent to several (tcp_v4_rcv: pkt_type != PACKET_HOST).
             proto::TCP if !to_one || frame.meta().packet_type != PacketType::Host => {
                 self.core.drop(ns, Some(dev), frame, DropReason::UnicastInL2Multicast);
@@ -52,6 +61,13 @@ impl Kernel {
                 let pointer = next_header_field(frame.data(), ip.header_len) as u32;
                 self.icmp_error(ns, Some(dev), &ip, &frame, exthdr::PROBLEM, exthdr::UNKNOWN_HEADER, pointer);
                 self.core.drop(ns, Some(dev), frame, DropReason::IpNoProto);
+            }
+            IPIP | proto::GRE if tunnels > 0 && self.has_tunnels(ns) => {
+                if let Some(frame) = self.tunnel_input(ns, &ip, frame) {
+                    // The protocol is known here, but there is no such tunnel.
+                    self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::PORT, 0);
+                    self.core.drop(ns, Some(dev), frame, DropReason::NoSocket);
+                }
             }
             _ => {
                 self.ns_mut(ns).mib.inc(Mib::IpInUnknownProtos);

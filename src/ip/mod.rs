@@ -27,6 +27,7 @@ mod route;
 mod route6;
 mod source6;
 mod transport;
+mod tunnel;
 
 pub use crate::kernel::InputRoute;
 pub use get::RouteQuery;

@@ -129,6 +129,9 @@ impl Kernel {
 
     /// Hands a packet that fits to the neighbour layer.
     pub(crate) fn ip_finish(&mut self, out: DevId, next_hop: IpAddr, frame: Frame) -> Result<(), Errno> {
+        if self.dev(out).is_bare() {
+            return self.transmit(out, frame);
+        }
         if next_hop.is_multicast() {
             let mac = crate::device::multicast_mac(next_hop);
             return self.send_to_station(out, frame, mac, None, ethertype(next_hop));

@@ -67,6 +67,8 @@ pub struct Core {
     /// Frames put on cables since the current event began. Each takes a nanosecond longer than the one before, so that
     /// they arrive in the order in which they left; without a cable delay they arrive by the order of devices.
     pub(crate) burst: Time,
+    /// Tunnels the packet being sent has entered.
+    pub(crate) nesting: u8,
     frame_seq: Vec<u32>,
     event_seq: Vec<u32>,
 }
@@ -84,6 +86,7 @@ impl Core {
             hops: 0,
             cable: 0,
             burst: 0,
+            nesting: 0,
             frame_seq: Vec::new(),
             event_seq: Vec::new(),
         }

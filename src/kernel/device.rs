@@ -3,7 +3,10 @@
 use super::sysctl::{Conf, Confs};
 use crate::{
     base::{DevId, Mac, NsId, Prefix},
-    device::bridge::Bridge,
+    device::{
+        bridge::Bridge,
+        tunnel::{Tunnel, Vxlan},
+    },
     link::{Qdisc, Wire},
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -35,6 +38,10 @@ pub enum DeviceKind {
         /// The VLAN, 1 to 4094.
         vid: u16,
     },
+    /// A point-to-point tunnel: IP packets without a link layer.
+    Tunnel(Box<Tunnel>),
+    /// An end of a VXLAN.
+    Vxlan(Box<Vxlan>),
     /// The device was deleted; ids are never reused.
     Deleted,
 }
@@ -172,6 +179,12 @@ impl Device {
     #[inline]
     pub fn is_loopback(&self) -> bool {
         matches!(self.kind, DeviceKind::Loopback)
+    }
+
+    /// Whether its packets have no link-layer header: `lo` and point-to-point tunnels.
+    #[inline]
+    pub fn is_bare(&self) -> bool {
+        matches!(self.kind, DeviceKind::Loopback | DeviceKind::Tunnel(_))
     }
 
     /// Whether frames can pass: up, and with a carrier.

@@ -42,6 +42,7 @@ impl Kernel {
         self.nss.push(Namespace {
             lo: DevId(0),
             devices: Vec::new(),
+            tunnels: 0,
             fib: Fib::default(),
             neigh: NeighTable::default(),
             netfilter: None,
@@ -154,7 +155,14 @@ impl Kernel {
         Ok(())
     }
 
-    fn new_device(&mut self, ns: NsId, name: &str, mac: Mac, mtu: u32, kind: DeviceKind) -> Result<DevId, ConfigError> {
+    pub(super) fn new_device(
+        &mut self,
+        ns: NsId,
+        name: &str,
+        mac: Mac,
+        mtu: u32,
+        kind: DeviceKind,
+    ) -> Result<DevId, ConfigError> {
         self.check_dev_name(ns, name)?;
         let dev = self.core.add_dev(ns, name);
         let mut device = Device::new(ns, mac, mtu, kind);
@@ -378,6 +386,9 @@ impl Kernel {
             let _ = self.delete_address(dev, a);
         }
         self.ns_mut(ns).fib.remove_device_routes(dev);
+        if matches!(self.dev(dev).kind, DeviceKind::Tunnel(_) | DeviceKind::Vxlan(_)) {
+            self.ns_mut(ns).tunnels -= 1;
+        }
         let d = self.dev_mut(dev);
         d.kind = DeviceKind::Deleted;
         let mut frames: Vec<_> = match &mut d.wire {

@@ -18,6 +18,7 @@ pub(crate) mod route_cache;
 mod routes;
 pub mod sysctl;
 mod tune;
+mod tunnels;
 
 pub use self::core::{Core, Ipv6Timer, Work};
 pub use address6::{link_local_of, solicited_node};

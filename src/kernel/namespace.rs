@@ -32,6 +32,8 @@ pub struct Namespace {
     pub lo: DevId,
     /// Its devices, `lo` first, in the order they were made.
     pub devices: Vec<DevId>,
+    /// How many of them are tunnels and VXLANs.
+    pub tunnels: u16,
     /// Rules and routing tables.
     pub fib: Fib,
     /// ARP and neighbour discovery.

@@ -16,7 +16,7 @@ impl Kernel {
         let d = &self.devs[dev.index()];
         let ns = d.ns;
         let ethertype = if next_hop.is_ipv4() { eth::IPV4 } else { eth::IPV6 };
-        if d.is_loopback() {
+        if d.is_bare() {
             return self.transmit(dev, frame);
         }
         if let Some((mac, owner)) = self.nss[ns.index()].neigh.resolve(now, dev, next_hop) {

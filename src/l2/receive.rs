@@ -70,7 +70,7 @@ impl Kernel {
         }
     }
 
-    /// A frame arrives at a device that sits on another: a VLAN, or a bridge's own end.
+    /// A frame arrives at a device that sits on another: a VLAN, a tunnel, or a bridge's own end.
     pub(crate) fn upper_input(&mut self, dev: DevId, frame: Frame) {
         let d = &mut self.devs[dev.index()];
         let ns = d.ns;
@@ -81,6 +81,9 @@ impl Kernel {
         d.stats.rx_packets += 1;
         d.stats.rx_bytes += frame.len() as u64;
         self.core.tap(ns, dev, Direction::In, &frame);
+        if self.dev(dev).is_bare() {
+            return self.network_input(ns, dev, frame);
+        }
         if self.dev(dev).master.is_some() || !self.dev(dev).vlans.is_empty() {
             self.frame_input(dev, frame);
         } else {
@@ -117,10 +120,10 @@ impl Kernel {
         self.network_input(ns, dev, frame);
     }
 
-    /// Hands a packet to its protocol. On `lo` frames have no link-layer header.
+    /// Hands a packet to its protocol. On `lo` and tunnels packets have no link-layer header.
     fn network_input(&mut self, ns: NsId, dev: DevId, mut frame: Frame) {
         let loopback = self.dev(dev).is_loopback();
-        let ethertype = if loopback {
+        let ethertype = if self.dev(dev).is_bare() {
             match frame.data().first().map(|b| b >> 4) {
                 Some(6) => eth::IPV6,
                 _ => eth::IPV4,

@@ -89,6 +89,17 @@ impl Kernel {
                 }
                 return Ok(());
             }
+            DeviceKind::Tunnel(_) => {
+                count_tx(d, &frame);
+                self.core.tap(ns, dev, Direction::Out, &frame);
+                return self.tunnel_output(dev, frame);
+            }
+            DeviceKind::Vxlan(_) => {
+                put_tag(&mut frame);
+                count_tx(d, &frame);
+                self.core.tap(ns, dev, Direction::Out, &frame);
+                return self.vxlan_output(dev, frame);
+            }
             DeviceKind::Deleted => {
                 self.core.drop(ns, Some(dev), frame, DropReason::DevGone);
                 return Err(Errno::ENODEV);

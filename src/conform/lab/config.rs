@@ -9,7 +9,7 @@ use crate::{
         topo::Topology,
     },
     device::bridge::{BridgeConfig, FdbKind, FdbMode, FdbSpec, FdbVerb, PortFlags},
-    kernel::Kernel,
+    kernel::{DeviceKind, Kernel},
     link::{Loss, NetemConfig, QdiscConfig, TbfConfig},
     neigh::{SetEntry, SetMode},
     route::{AddMode, parse_route, parse_rule},
@@ -24,7 +24,8 @@ pub fn device(k: &Kernel, ns: NsId, name: &str) -> Result<DevId, Refusal> {
     k.find_dev(ns, name).ok_or_else(|| Refusal::Said(format!("Cannot find device \"{name}\"")))
 }
 
-fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Refusal> {
+/// Reads a word; `what` says what is wrong if it cannot be read.
+pub fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Refusal> {
     text.parse().map_err(|_| Refusal::said(what, text))
 }
 
@@ -125,8 +126,11 @@ pub fn fdb(k: &mut Kernel, ns: NsId, topo: &Topology, verb: ConfigVerb, e: &FdbW
     let default = ["master".to_string(), "static".to_string()];
     let flags = e.flags.as_deref().unwrap_or(&default);
     let has = |f: &str| flags.iter().any(|x| x == f);
-    if has("self") || e.dst.is_some() {
-        return Err(Refusal::unsupported("the forwarding table of a VXLAN"));
+    let now = k.core.now;
+    if let DeviceKind::Vxlan(v) = &mut k.dev_mut(dev).kind {
+        let remote = e.dst.as_deref().map(|d| parse(d, "any valid address is expected rather than")).transpose()?;
+        v.set_station(now, mac, remote.filter(|_| verb != ConfigVerb::Del));
+        return Ok(());
     }
     let Some(bridge) = k.dev(dev).master else { return Err(Refusal::Said("EOPNOTSUPP".into())) };
     let kind = match (has("static"), has("dynamic")) {

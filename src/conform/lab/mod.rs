@@ -9,11 +9,14 @@ use super::{
 };
 use crate::{
     base::{NsId, Time, US},
-    device::bridge::VlanEntry,
+    device::{
+        bridge::VlanEntry,
+        tunnel::{Tunnel, TunnelMode, VXLAN_PORT, Vxlan},
+    },
     kernel::{ConfigError, Kernel},
     sim::World,
 };
-use std::fmt;
+use std::{fmt, net::Ipv4Addr};
 
 /// How long a frame takes over a cable. On a real machine about this long; without it, frames that circulate in a loop
 /// of bridges would do so for ever at one instant.
@@ -201,9 +204,38 @@ fn make(w: &mut World, ns: NsId, i: &Interface, config: Option<&Iface>, _: &Topo
             let vid = c.id.and_then(|id| u16::try_from(id).ok()).unwrap_or(0);
             w.add_vlan(parent, &i.name, vid)?;
         }
+        "gre" | "ipip" => {
+            let key = c.key.as_ref().map(firewall::number).transpose()?;
+            let mode = if i.kind == "gre" { TunnelMode::Gre { key } } else { TunnelMode::Ipip };
+            let ttl = match c.ttl.as_ref().map(|t| &*t.0) {
+                None | Some("inherit") => 0,
+                Some(ttl) => config::parse(ttl, "argument is wrong")?,
+            };
+            let tunnel = Tunnel::new(mode, end(&c.local)?.unwrap_or(ANY), end(&c.remote)?.unwrap_or(ANY));
+            w.add_tunnel(ns, &i.name, Tunnel { ttl, ..tunnel })?;
+        }
+        "vxlan" => {
+            if c.group.is_some() {
+                return Err(Refusal::unsupported("VXLAN groups"));
+            }
+            let vni = c.id.ok_or_else(|| Refusal::said("a vxlan needs", "id"))?;
+            let mut vxlan = Vxlan::new(vni);
+            vxlan.port = c.port.unwrap_or(VXLAN_PORT);
+            (vxlan.local, vxlan.remote) = (end(&c.local)?, end(&c.remote)?);
+            vxlan.link = c.dev.as_deref().map(|d| config::device(w, ns, d)).transpose()?;
+            vxlan.learning = !c.nolearning;
+            w.add_vxlan(ns, &i.name, vxlan)?;
+        }
         other => return Err(Refusal::unsupported(&format!("devices of kind {other}"))),
     }
     Ok(())
+}
+
+const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+
+/// An end of a tunnel.
+fn end(addr: &Option<String>) -> Result<Option<Ipv4Addr>, Refusal> {
+    addr.as_deref().map(|a| config::parse(a, "any valid address is expected rather than")).transpose()
 }
 
 /// MAC, MTU and ARP of a device.

@@ -50,12 +50,12 @@ pub(super) fn ip4(b: &[u8], at: usize) -> Ipv4Addr {
 }
 
 impl Symbols<'_> {
-    /// A packet as it was captured; without link-layer header on `lo`.
-    pub fn packet(&mut self, b: &[u8], lo: bool) -> (Class, String) {
-        match lo {
-            true if matches!(b.first().map(|v| v >> 4), Some(4 | 6)) => self.network(b, ""),
-            true => (Class::Other, format!("RAW len={}", b.len())),
-            false => self.frame(b),
+    /// A packet as it was captured, with or without a link-layer header.
+    pub fn packet(&mut self, b: &[u8], ethernet: bool) -> (Class, String) {
+        match ethernet {
+            true => self.frame(b),
+            false if matches!(b.first().map(|v| v >> 4), Some(4 | 6)) => self.network(b, ""),
+            false => (Class::Other, format!("RAW len={}", b.len())),
         }
     }
 

@@ -109,7 +109,7 @@ fn sort_packets(symbols: &mut Symbols<'_>, o: &Observe, raw: &Raw, packets: &[Pa
         }
         let name = format!("{}:{}", p.node, p.iface);
         let lo = &*p.iface == "lo";
-        let (class, line) = symbols.packet(&p.bytes, lo);
+        let (class, line) = symbols.packet(&p.bytes, p.ethernet);
         let unwanted = match class {
             Class::Noise => true,
             Class::TcpAck => !o.tcp_acks,

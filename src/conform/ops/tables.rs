@@ -137,14 +137,17 @@ fn link(k: &Kernel, dev: DevId) -> String {
     }
     let state = match (d.up, d.carrier) {
         (false, _) => "DOWN",
-        _ if d.is_loopback() => "UNKNOWN",
+        // Devices without a carrier of their own do not know.
+        _ if d.is_bare() || matches!(d.kind, DeviceKind::Vxlan(_)) => "UNKNOWN",
         (true, true) => "UP",
         (true, false) if matches!(d.kind, DeviceKind::Vlan { .. }) => "LOWERLAYERDOWN",
         (true, false) => "DOWN",
     };
     let mut line = format!("{} mtu {} {} state {state}", k.dev_name(dev), d.mtu, flags.join(","));
-    if !d.is_loopback() {
-        line += &format!(" addr {}", d.mac);
+    match &d.kind {
+        DeviceKind::Loopback => {}
+        DeviceKind::Tunnel(t) => line += &format!(" addr {}", t.local),
+        _ => line += &format!(" addr {}", d.mac),
     }
     if let Some(master) = d.master {
         line += &format!(" master {}", k.dev_name(master));
@@ -213,6 +216,13 @@ pub fn fdb(k: &Kernel, ns: NsId, all: bool) -> Vec<String> {
             };
             let (dev, master) = (k.dev_name(e.dev), k.dev_name(master));
             lines.push(format!("MAC<{}> dev {dev}{vlan}{sticky} master {master}{state}", e.mac));
+        }
+    }
+    for dev in &k.ns(ns).devices {
+        let DeviceKind::Vxlan(v) = &k.dev(*dev).kind else { continue };
+        for (mac, s) in v.stations(k.core.now).filter(|(_, s)| all || !s.permanent) {
+            let state = if s.permanent { " permanent" } else { "" };
+            lines.push(format!("MAC<{mac}> dev {} dst {} self{state}", k.dev_name(*dev), s.remote));
         }
     }
     sorted(lines)
