@@ -186,6 +186,9 @@ impl Kernel {
         let old = std::mem::replace(&mut d.mac, mac);
         let master = d.master;
         self.ipv6_mac_changed(dev, old);
+        if old != mac {
+            self.flush_neighbours(dev); // neigh_changeaddr, of both families
+        }
         // Sub-interfaces that still carry the address they inherited follow (vlan_sync_address).
         for (_, vlan) in self.dev(dev).vlans.clone() {
             if self.dev(vlan).mac == old {

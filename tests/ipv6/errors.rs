@@ -118,6 +118,26 @@ fn sources_fragment_after_packet_too_big() {
     assert!(lines[1].contains("Packet too big"), "{lines:?}");
 }
 
+/// RFC 8201: who sends datagrams is told too, and what is sent from then on arrives in pieces.
+#[test]
+fn packets_too_big_for_the_path_are_the_senders_business() {
+    let mut c = Chain::new();
+    c.w.set_mtu(c.r_right, 1300).unwrap();
+    let receiver = c.udp(c.h2, "[2001:db8:2::2]:9");
+    let s = c.udp(c.h1, "[2001:db8:1::1]:5000");
+    let data: Vec<u8> = (0..1400u32).map(|i| i as u8).collect();
+    c.w.send_to(s, &data, at("[2001:db8:2::2]:9")).expect("it fits the link");
+    c.run(2 * SEC);
+    assert!(c.sent(c.r_left).iter().any(|l| l.contains("ICMP6 2/0")));
+    assert!(c.w.recv_from(receiver).is_err(), "the first is lost");
+    let e = c.w.recv_error(s).expect("the sender is told");
+    assert_eq!((e.errno, e.origin, e.info), (Errno::EMSGSIZE, ErrorOrigin::Icmp { kind: 2, code: 0 }, 1300));
+    c.w.send_to(s, &data, at("[2001:db8:2::2]:9")).expect("it goes in pieces");
+    c.run(2 * SEC);
+    assert_eq!(c.sent(c.h1_eth).iter().filter(|l| l.contains("frag(")).count(), 2);
+    assert_eq!(c.w.recv_from(receiver).map(|d| d.data), Ok(data));
+}
+
 #[test]
 fn a_path_mtu_below_1280_is_not_believed() {
     let mut c = Chain::new();

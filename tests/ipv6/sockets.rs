@@ -2,6 +2,7 @@
 
 use crate::chain::{Chain, at};
 use netsim::{
+    app::{Outcome, TcpClient, TcpClientConfig, TcpPayload, TcpServer, TcpServerConfig, TcpServerMode},
     base::{Errno, SEC},
     procfs,
     socket::{Family, SockKind, SockOpt, tcp::TcpState},
@@ -39,6 +40,23 @@ fn a_stream_arrives_whole() {
     assert_eq!(c.w.connect(refused, at("[2001:db8:2::2]:81")), Err(Errno::EINPROGRESS));
     c.run(SEC);
     assert_eq!(c.w.take_error(refused), Some(Errno::ECONNREFUSED));
+}
+
+/// The same by the programs.
+#[test]
+fn programs_stream_over_a_router() {
+    let mut c = Chain::new();
+    let to = at("[2001:db8:2::2]:80");
+    let sink = TcpServerConfig { bind: to, mode: TcpServerMode::Sink, ..TcpServerConfig::default() };
+    let sink = c.w.spawn(c.h2, 0, Box::new(TcpServer::new(sink)));
+    let send = TcpPayload::Pattern { bytes: 20_000, seed: 1 };
+    let client = TcpClientConfig { send, ..TcpClientConfig::to(to) };
+    let client = c.w.spawn(c.h1, 0, Box::new(TcpClient::new(client)));
+    c.run(60 * SEC);
+    let Outcome::Tcp { complete, sent_digest, error, .. } = c.w.app(client).outcome else { panic!("a client") };
+    assert!(complete, "{error:?}");
+    let Outcome::Server { streams, .. } = c.w.app(sink).outcome else { panic!("a server") };
+    assert_eq!((streams[0].bytes, streams[0].digest), (20_000, sent_digest));
 }
 
 /// Case ipv6-dual-stack.

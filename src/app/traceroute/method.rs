@@ -233,7 +233,8 @@ impl Tcp {
         b[12] = ((TCP_LEN / 4) << 4) as u8;
         b[13] = tcp::SYN;
         put16(&mut b, 14, 5840);
-        b[20..24].copy_from_slice(&[2, 4, 0x05, 0xb4]); // MSS 1460
+        b[20..22].copy_from_slice(&[2, 4]);
+        put16(&mut b, 22, if src.is_ipv4() { 1460 } else { 1440 }); // MSS
         b[24..26].copy_from_slice(&[4, 2]); // SACK permitted
         b[26..28].copy_from_slice(&[8, 10]); // timestamps
         put32(&mut b, 28, (seq >> 32) as u32);

@@ -173,8 +173,9 @@ impl Lab {
             (kind == SockKind::Tcp || o.reuseaddr).then_some(SockOpt::ReuseAddr(true)),
             o.broadcast.then_some(SockOpt::Broadcast(true)),
             device.map(|d| SockOpt::BindToDevice(Some(d))),
-            o.ttl.map(|t| SockOpt::Ttl(Some(t))),
-            pmtu.map(SockOpt::MtuDiscover),
+            // The oracle sets these two for IPv4 only (IPPROTO_IP): on an IPv6 socket they mean nothing.
+            o.ttl.filter(|_| family == Family::V4).map(|t| SockOpt::Ttl(Some(t))),
+            pmtu.filter(|_| family == Family::V4).map(SockOpt::MtuDiscover),
             o.mark.map(SockOpt::Mark),
             o.recverr.unwrap_or(kind == SockKind::Udp).then_some(SockOpt::RecvErr(true)),
             group,

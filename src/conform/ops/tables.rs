@@ -197,7 +197,8 @@ pub fn neigh(k: &Kernel, ns: NsId, ipv4: bool) -> Vec<String> {
         let known = !matches!(n.state, NeighState::Incomplete | NeighState::Failed);
         let mac = n.mac.filter(|_| known).map_or("-".into(), |m| format!("MAC<{m}>"));
         let router = if n.router && !ipv4 { " router" } else { "" };
-        format!("{} dev {} lladdr {mac}{router} {}", n.addr, k.dev_name(n.dev), n.state.name())
+        // The oracle puts the word right before the state.
+        format!("{} dev {} lladdr {mac} {router}{}", n.addr, k.dev_name(n.dev), n.state.name())
     });
     sorted(lines.collect())
 }
