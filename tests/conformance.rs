@@ -1,8 +1,9 @@
 //! Every case of `tests/conformance/cases`, or of the folder `NETSIM_CASES` names: run in netsim, normalised, and
 //! compared with what a real kernel did.
 //!
-//! `NETSIM_CASE=NAME` runs only the cases whose names contain it, and prints every difference. The test fails if a case
-//! that `tests/conformance/passing.txt` lists does not pass any more, or if one passes that is not listed.
+//! `NETSIM_CASE=NAME`, or the name behind `--`, runs only the cases whose names contain it, and prints every difference.
+//! The test fails if a case that `tests/conformance/passing.txt` lists does not pass any more, or if one passes that is
+//! not listed.
 
 use netsim::conform::{self, Case};
 use std::{
@@ -39,15 +40,20 @@ fn name_of(dir: &Path) -> String {
     dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-#[test]
 #[expect(
     clippy::disallowed_methods,
     reason = "which cases are run is the caller's choice, and so is how long it takes"
 )]
-fn cases() {
+fn main() {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     let other = env::var_os("NETSIM_CASES").map(PathBuf::from);
-    let filter = env::var("NETSIM_CASE").unwrap_or_default();
+    // Options are those of the usual harness; none of them means anything here but the question what tests there are.
+    if env::args().any(|a| a == "--list") {
+        println!("cases: test");
+        return;
+    }
+    let named = env::args().skip(1).find(|a| !a.starts_with('-'));
+    let filter = named.or_else(|| env::var("NETSIM_CASE").ok()).unwrap_or_default();
     let folder = other.clone().unwrap_or_else(|| home.join("cases"));
     let mut dirs: Vec<PathBuf> = fs::read_dir(&folder)
         .expect("the folder of cases")
