@@ -5,6 +5,7 @@
 mod errno;
 mod id;
 mod mac;
+pub(crate) mod mutant;
 mod prefix;
 mod rng;
 pub mod time;
@@ -15,6 +16,7 @@ pub mod wheel;
 pub use errno::Errno;
 pub use id::{AppId, DevId, NsId, SockId};
 pub use mac::{Mac, MacParseError};
+pub(crate) use mutant::{Mutant, mutated};
 pub use prefix::{Prefix, PrefixParseError};
 pub(crate) use prefix::{mask4, mask6};
 pub use rng::{Rng, key_of};

@@ -5,6 +5,8 @@ pub mod case;
 mod diff;
 mod exec;
 mod lab;
+#[cfg(test)]
+mod mutants;
 mod normal;
 mod ops;
 pub mod raw;

@@ -2,7 +2,7 @@
 
 use super::InputRoute;
 use crate::{
-    base::{DevId, NsId},
+    base::{DevId, Mutant, NsId, mutated},
     kernel::{Kernel, mib::Mib, sysctl::Knob},
     trace::{DropReason, Event, HookPoint, RouteUse},
     wire::{
@@ -29,7 +29,7 @@ impl Kernel {
         let via = (way.next_hop != ip.dst).then_some(way.next_hop);
         let event = Event::Route { purpose: RouteUse::Forward, dst: ip.dst, via, out: way.out };
         self.core.emit(ns, Some(dev), Some(frame.id()), event);
-        if ip.ttl <= 1 {
+        if ip.ttl <= 1 && !mutated(Mutant::ForwardsDeadPackets) {
             // RFC 1812 §5.3.1: the error quotes the TTL as it arrived.
             self.ns_mut(ns).mib.inc(Mib::IpInHdrErrors);
             self.icmp_error(ns, Some(dev), &ip, &frame, icmp::TIME_EXCEEDED, 0, 0);
@@ -42,8 +42,10 @@ impl Kernel {
             self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::FRAG_NEEDED, mtu);
             return self.core.drop(ns, Some(dev), frame, DropReason::PktTooBig);
         }
-        decrement_ttl(frame.data_mut());
-        ip.ttl -= 1;
+        if !mutated(Mutant::KeepsTtl) && !mutated(Mutant::ForwardsDeadPackets) {
+            decrement_ttl(frame.data_mut());
+            ip.ttl -= 1;
+        }
         // Redirects about translated flows are suppressed: the better gateway is a fiction of the translator.
         if way.redirect && !translated {
             self.icmp_redirect(ns, dev, &ip, &frame, way.next_hop);

@@ -3,7 +3,7 @@
 
 use super::{OutRequest, RouteOut};
 use crate::{
-    base::{DevId, MS, NsId, SEC, proto},
+    base::{DevId, MS, Mutant, NsId, SEC, mutated, proto},
     kernel::{
         Kernel,
         icmp_limit::Limited,
@@ -26,6 +26,9 @@ use std::net::{IpAddr, Ipv4Addr};
 const MAX_ERROR: usize = 576;
 /// An ICMP error carries "internetwork control" precedence (RFC 1812 §4.3.2.5).
 const PRECEDENCE: u8 = 0xc0;
+
+/// The last type of RFC 792 and RFC 950; the kernel knows no later ones.
+const NR_ICMP_TYPES: u8 = 18;
 
 impl Kernel {
     /// Reports an error about a packet to its sender (icmp_send), unless the rules or the rate limits forbid it. Type and
@@ -83,6 +86,9 @@ impl Kernel {
             return false;
         }
         let IpAddr::V4(src) = ip.src else { return false };
+        if mutated(Mutant::ReportsAnything) {
+            return true;
+        }
         if src.is_unspecified() || src.is_multicast() || src.is_broadcast() {
             return false;
         }
@@ -93,7 +99,8 @@ impl Kernel {
             return false;
         }
         let l4 = &frame.data()[ip.header_len.min(frame.len())..];
-        !(ip.proto == proto::ICMP && l4.first().is_none_or(|t| icmp::is_error(true, *t)))
+        // A type the kernel has no handler for may be an error, too (case icmp-no-error-about).
+        !(ip.proto == proto::ICMP && l4.first().is_none_or(|t| icmp::is_error(true, *t) || *t > NR_ICMP_TYPES))
     }
 
     /// The rate limits (icmpv4_global_allow, icmpv4_xrlim_allow).
@@ -102,7 +109,7 @@ impl Kernel {
         let n = &mut self.nss[ns.index()];
         let masked = kind < 32 && n.knobs.get(Knob::IcmpRatemask) >> kind & 1 == 1;
         let pmtud = kind == icmp::UNREACHABLE && code == unreach::FRAG_NEEDED;
-        if !masked || pmtud || route.kind == RouteType::Local {
+        if !masked || pmtud || route.kind == RouteType::Local || mutated(Mutant::UnlimitedErrors) {
             return true;
         }
         let interval = n.knobs.get(Knob::IcmpRatelimit).max(0) as u64 * MS;

@@ -7,9 +7,13 @@ use crate::{
         mib::Mib,
         route_cache::{InputKey, NoWay},
     },
+    route::RouteType,
     trace::{DropReason, Event, HookPoint, RouteUse},
     wire::{Frame, IpHeader, PacketType},
 };
+
+/// The counters of the values of the ECN field (RFC 3168 §5).
+const ECN: [Mib; 4] = [Mib::IpExtInNoECTPkts, Mib::IpExtInECT1Pkts, Mib::IpExtInECT0Pkts, Mib::IpExtInCEPkts];
 
 impl Kernel {
     /// An IP packet arrives at `dev`; `frame` starts at its IP header.
@@ -18,7 +22,11 @@ impl Kernel {
         if !ipv4 && !self.dev(dev).has_ipv6() {
             return self.core.drop(ns, Some(dev), frame, DropReason::Ipv6Disabled);
         }
-        self.ns_mut(ns).mib.count(ipv4, Mib::IpInReceives);
+        let mib = &mut self.ns_mut(ns).mib;
+        mib.count(ipv4, Mib::IpInReceives);
+        if ipv4 {
+            mib.add(Mib::IpExtInOctets, frame.len() as u64);
+        }
         let ip = match IpHeader::parse(frame.data()) {
             Ok(ip) => ip,
             Err(reason) => {
@@ -27,6 +35,9 @@ impl Kernel {
             }
         };
         frame.truncate(ip.total_len); // link-layer padding
+        if ipv4 {
+            self.ns_mut(ns).mib.inc(ECN[ip.tos as usize & 3]);
+        }
         let frame = match ipv4 {
             true => frame,
             false => match self.check_arrival6(ns, dev, &ip, frame) {
@@ -64,6 +75,14 @@ impl Kernel {
             Ok(way) => way,
             Err(no) => return self.no_way(ns, dev, &ip, frame, no),
         };
+        if ip.is_ipv4() {
+            self.count_many(
+                ns,
+                way.kind,
+                ip.total_len,
+                [[Mib::IpExtInMcastPkts, Mib::IpExtInMcastOctets], [Mib::IpExtInBcastPkts, Mib::IpExtInBcastOctets]],
+            );
+        }
         if !way.forward {
             let event = Event::Route { purpose: RouteUse::Input, dst: ip.dst, via: None, out: dev };
             self.core.emit(ns, Some(dev), Some(frame.id()), event);
@@ -74,6 +93,18 @@ impl Kernel {
         } else {
             self.ip_forward(ns, dev, ip, frame, way, translated);
         }
+    }
+
+    /// Counts a packet to a group or to everybody, and its octets.
+    pub(super) fn count_many(&mut self, ns: NsId, kind: RouteType, len: usize, [group, all]: [[Mib; 2]; 2]) {
+        let [packets, octets] = match kind {
+            RouteType::Multicast => group,
+            RouteType::Broadcast => all,
+            _ => return,
+        };
+        let mib = &mut self.ns_mut(ns).mib;
+        mib.inc(packets);
+        mib.add(octets, len as u64);
     }
 
     /// There is no way on: an ICMP error if the namespace is a router, and the drop (ip_error).

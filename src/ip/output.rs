@@ -80,7 +80,11 @@ impl Kernel {
         frame: Frame,
     ) -> Result<(), Errno> {
         let ipv4 = ip.is_ipv4();
-        self.ns_mut(ns).mib.count(ipv4, Mib::IpOutTransmits);
+        let mib = &mut self.ns_mut(ns).mib;
+        mib.count(ipv4, Mib::IpOutTransmits);
+        if ipv4 {
+            mib.add(Mib::IpExtOutOctets, ip.total_len as u64);
+        }
         let Some((frame, _)) =
             self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), Some(next_hop), &mut ip, frame)
         else {
@@ -133,13 +137,29 @@ impl Kernel {
             return self.transmit(out, frame);
         }
         if next_hop.is_multicast() {
+            self.count_out_many(out, RouteType::Multicast, &frame);
             let mac = crate::device::multicast_mac(next_hop);
             return self.send_to_station(out, frame, mac, None, ethertype(next_hop));
         }
         if self.is_broadcast_on(out, next_hop) {
+            self.count_out_many(out, RouteType::Broadcast, &frame);
             return self.send_to_station(out, frame, crate::base::Mac::BROADCAST, None, ethertype(next_hop));
         }
         self.neighbour_output(out, next_hop, frame)
+    }
+
+    fn count_out_many(&mut self, out: DevId, kind: RouteType, frame: &Frame) {
+        if frame.data()[0] >> 4 == 4 {
+            self.count_many(
+                self.dev(out).ns,
+                kind,
+                frame.len(),
+                [
+                    [Mib::IpExtOutMcastPkts, Mib::IpExtOutMcastOctets],
+                    [Mib::IpExtOutBcastPkts, Mib::IpExtOutBcastOctets],
+                ],
+            );
+        }
     }
 
     /// Whether `addr` is sent to everybody on the link of `dev`.

@@ -1,7 +1,7 @@
 //! Choosing a way: for packets sent here, and for packets that came in (net/ipv4/route.c, fib_frontend.c).
 
 use crate::{
-    base::{DevId, Errno, NsId, proto},
+    base::{DevId, Errno, Mutant, NsId, mutated, proto},
     kernel::{
         InputRoute, Kernel,
         route_cache::{InputKey, NoWay},
@@ -305,7 +305,7 @@ impl Kernel {
         if self.dev(dev).is_loopback() {
             return Ok(false);
         }
-        let mode = self.conf_max(dev, Conf::RpFilter);
+        let mode = if mutated(Mutant::AcceptsAnySource) { 0 } else { self.conf_max(dev, Conf::RpFilter) };
         let accept_local = self.conf_or(dev, Conf::AcceptLocal);
         let redirects = out == Some(dev) && self.conf_or(dev, Conf::SendRedirects);
         if mode == 0 && !redirects {

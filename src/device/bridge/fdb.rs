@@ -6,7 +6,7 @@
 //! table would have to grow.
 
 use crate::{
-    base::{DevId, Mac, Map, NsId, Time},
+    base::{DevId, Mac, Map, Mutant, NsId, Time, mutated},
     trace::FdbChange,
 };
 
@@ -214,7 +214,7 @@ impl Fdb {
         if e.flags & LOCAL == 0 {
             e.updated = now;
             // `static` entries follow their station, only `sticky` ones stay (case bridge-static-fdb).
-            if e.port != port && e.flags & STICKY == 0 {
+            if e.port != port && e.flags & STICKY == 0 && !mutated(Mutant::StationNeverMoves) {
                 self.relocate(slot, port, events);
             }
         }

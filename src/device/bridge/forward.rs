@@ -1,7 +1,7 @@
 //! The way of a frame through the bridge (net/bridge/br_input.c, br_forward.c, br_device.c).
 
 use crate::{
-    base::{Mac, NsId, Time},
+    base::{Mac, Mutant, NsId, Time, mutated},
     trace::DropReason,
 };
 
@@ -283,7 +283,7 @@ impl Bridge {
     #[inline]
     fn egress(&self, way: Way, to: u32) -> Result<Egress, DropReason> {
         let p = self.port(to);
-        if way.from == Some(to) && !p.flags.hairpin {
+        if way.from == Some(to) && !p.flags.hairpin && !mutated(Mutant::FloodsBack) {
             return Err(DropReason::BridgeSamePort);
         }
         if p.state != PortState::Forwarding {

@@ -1,7 +1,7 @@
 //! One tracked flow, and its line in `/proc/net/nf_conntrack`.
 
 use super::{Tunables, flow::Flow, tcp::Tcp, tcp_state::TcpState};
-use crate::base::{DevId, SEC, Time, Tuple, proto};
+use crate::base::{DevId, Mutant, SEC, Time, Tuple, mutated, proto};
 use std::{
     fmt::Write,
     net::{IpAddr, Ipv6Addr},
@@ -114,7 +114,7 @@ impl Entry {
     /// Whether lookups no longer see it.
     #[inline]
     pub fn is_expired(&self, now: Time) -> bool {
-        self.expires <= now
+        self.expires <= now && !mutated(Mutant::NeverForgets)
     }
 
     /// No packet has come back yet.

@@ -2,7 +2,7 @@
 
 use super::Manip;
 use crate::{
-    base::proto,
+    base::{Mutant, mutated, proto},
     netfilter::conntrack::flow::Flow,
     wire::{
         IpHeader, be16, icmp,
@@ -73,6 +73,7 @@ pub(crate) fn packet(b: &mut [u8], ip: &mut IpHeader, target: &Flow, manip: Mani
         _ => return,
     };
     *old = new;
+    let pseudo = if mutated(Mutant::StaleChecksum) { Delta::default() } else { pseudo };
     if ip.frag_offset == 0 {
         upper(l4, ip.proto, target, manip, pseudo);
     }
@@ -84,6 +85,7 @@ fn upper(l4: &mut [u8], protocol: u8, target: &Flow, manip: Manip, mut sum: Delt
     match protocol {
         proto::TCP | proto::UDP if l4.len() >= 8 => {
             let (at, port) = if manip == Manip::Src { (0, target.sport) } else { (2, target.dport) };
+            let port = if mutated(Mutant::ForgetsPort) { be16(l4, at) } else { port };
             sum.word(be16(l4, at), port);
             put16(l4, at, port);
             if protocol == proto::TCP {
@@ -131,7 +133,9 @@ pub(crate) fn icmp_error(b: &mut [u8], ip: &mut IpHeader, inner: &Flow, outer: &
     if let Some(quoted) = b.get_mut(quote..end)
         && let Some(mut header) = IpHeader::parse_quoted(quoted)
     {
-        packet(quoted, &mut header, inner, manip.opposite());
+        if !mutated(Mutant::ForgetsQuote) {
+            packet(quoted, &mut header, inner, manip.opposite());
+        }
     }
     packet(b, ip, outer, manip);
     icmp::seal(&mut b[ip.header_len..end], ip.src, ip.dst);
