@@ -14,7 +14,7 @@
 //! looped back over `lo` keeps them. An ICMP error or reset about a packet gets [`attach`]`(meta.ct)` before output, so
 //! that it is translated back with the flow it is about. Dropping a packet needs no call.
 //!
-//! Not done: helpers and expectations, zones, TCP sequence windows (as with `nf_conntrack_tcp_be_liberal=1`), SCTP and
+//! Not done: helpers and expectations, zones, SCTP and
 //! UDP-Lite states (tracked as generic protocols), GRE keys of PPTP, sets, maps, jumps and user chains.
 
 mod chain;

@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn a_tcp_line_names_the_state() {
         let syn = Segment { sport: 1, dport: 2, seq: 1, ack: 0, flags: SYN, window: 1, header_len: 20, len: 0 };
-        let mut tcp = Tcp::new(&syn, &Tunables::default()).unwrap();
+        let mut tcp = Tcp::new(&syn, &[], &Tunables::default()).unwrap();
         tcp.state = TcpState::Established;
         let mut e = entry("127.0.0.1", "127.0.0.1", 44096, 8080, proto::TCP, Memory::Tcp(tcp));
         e.status |= status::SEEN_REPLY | status::ASSURED;

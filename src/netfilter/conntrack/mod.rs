@@ -12,6 +12,7 @@ mod entry;
 pub(crate) mod flow;
 mod tcp;
 mod tcp_state;
+mod tcp_window;
 mod track;
 mod tunables;
 

@@ -1,27 +1,13 @@
 //! The TCP tracker: the state a middle box guesses from the segments that pass (nf_conntrack_proto_tcp.c, Linux 6.18).
 //!
-//! Sequence windows are not enforced, as with the kernel's `nf_conntrack_tcp_be_liberal=1`; resets are checked.
+//! Segments outside the sequence windows are INVALID unless `nf_conntrack_tcp_be_liberal` is set; see `tcp_window`.
 
 use super::{
     Tunables,
     tcp_state::{Kind, Next, TcpState, kind, next},
+    tcp_window::{InWindow, Peer, judge, syn_options},
 };
 use crate::wire::tcp::{ACK, FIN, RST, SYN, Segment};
-
-/// What is known of one side (`struct ip_ct_tcp_state`).
-#[derive(Clone, Copy, Debug, Default)]
-struct Peer {
-    /// Sequence number behind the last byte it sent.
-    end: u32,
-    /// Highest acknowledgment it sent.
-    maxack: u32,
-    seen: bool,
-    maxack_set: bool,
-    /// It sent the first FIN.
-    close_init: bool,
-    /// It sent data that is not acknowledged.
-    unacked: bool,
-}
 
 /// The tracker's memory of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +21,13 @@ pub(crate) struct Tcp {
     last_ack: u32,
     last_end: u32,
     last_win: u16,
+    /// Window scale and SACK-permitted of a SYN that was ignored.
+    last_scale: Option<u8>,
+    last_sack: bool,
+    /// Both sides sent a SYN.
+    simultaneous: bool,
+    /// A SYN was ignored while the last FIN was under way: the answer may be a challenge ACK (RFC 5961 §4).
+    challenge: bool,
 }
 
 /// What the tracker says of a segment.
@@ -46,6 +39,8 @@ pub(crate) enum Outcome {
     Keep,
     /// INVALID: forget that it had an entry.
     Invalid,
+    /// INVALID, and the entry lives no longer than this many seconds.
+    Shorten(u32),
     /// Part of the connection, which ends with it at once.
     Kill,
     /// A new connection with the addresses and ports of a finished one: remove that and look again.
@@ -76,17 +71,16 @@ pub(crate) fn flags_ok(flags: u8) -> bool {
 impl Tcp {
     /// A connection whose first segment, in the original direction, is `seg` (`tcp_new`). `None` if a connection cannot
     /// begin like that.
-    pub fn new(seg: &Segment, t: &Tunables) -> Option<Tcp> {
+    pub fn new(seg: &Segment, options: &[u8], t: &Tunables) -> Option<Tcp> {
         let Next::To(state) = next(kind(seg.flags), false, TcpState::None) else { return None };
         if state != TcpState::SynSent && t.tcp_loose == 0 {
             return None;
         }
-        let mut peers = [Peer::default(); 2];
-        peers[0].end = seg.seq.wrapping_add(seg.seq_len());
-        peers[0].seen = true;
+        let first = Peer::opening(seg, options);
+        let other = Peer { sack: first.liberal, liberal: first.liberal, ..Peer::default() };
         Some(Tcp {
             state: TcpState::None,
-            peers,
+            peers: [first, other],
             last_kind: Kind::Bare,
             last_reply: false,
             retrans: 0,
@@ -94,6 +88,10 @@ impl Tcp {
             last_ack: 0,
             last_end: 0,
             last_win: 0,
+            last_scale: None,
+            last_sack: false,
+            simultaneous: false,
+            challenge: false,
         })
     }
 
@@ -104,7 +102,7 @@ impl Tcp {
 
     /// Follows one more segment (`nf_conntrack_tcp_packet`). `seen.reply` tells of replies before this segment; ASSURED
     /// is set through `seen.assured`.
-    pub fn packet(&mut self, seg: &Segment, reply: bool, seen: &mut Seen, t: &Tunables) -> Outcome {
+    pub fn packet(&mut self, seg: &Segment, options: &[u8], reply: bool, seen: &mut Seen, t: &Tunables) -> Outcome {
         let kind = kind(seg.flags);
         let dir = reply as usize;
         let mut old = self.state;
@@ -131,21 +129,45 @@ impl Tcp {
             {
                 old = TcpState::SynSent;
                 new = Some(TcpState::SynRecv);
-                self.peers[self.last_reply as usize] = Peer { end: self.last_end, seen: true, ..Peer::default() };
+                self.peers[self.last_reply as usize] =
+                    Peer::from_ignored(self.last_end, self.last_win, self.last_scale, self.last_sack);
                 self.peers[dir] = Peer::default();
+                self.challenge = false;
             } else {
-                self.note(seg, kind, reply);
+                self.note(seg, options, kind, reply);
                 return Outcome::Keep;
             }
         }
         let mut new = new.expect("set in both branches above");
+        match new {
+            TcpState::TimeWait
+                if old == TcpState::LastAck
+                    && kind == Kind::Ack
+                    && self.challenge
+                    && self.last_reply != reply
+                    && self.last_kind == Kind::Syn =>
+            {
+                self.challenge = false;
+                return Outcome::Keep;
+            }
+            TcpState::SynSent2 => self.simultaneous = true,
+            TcpState::SynRecv if reply && kind == Kind::Ack && self.simultaneous => new = TcpState::Established,
+            _ => {}
+        }
+        let mut unseen = false;
         if kind == Kind::Rst {
             match self.check_reset(seg, reply, seen, old, t) {
-                Some(state) => new = state,
+                Some((state, late)) => (new, unseen) = (state, late),
                 None => return Outcome::Invalid,
             }
         }
-        self.follow(seg, kind, reply);
+        if !unseen {
+            match judge(&mut self.peers, self.state, seg, options, reply, t) {
+                InWindow::Yes => self.count(seg, kind, reply),
+                InWindow::Old => return Outcome::Keep,
+                InWindow::No => return self.invalid(kind, reply, seen, t),
+            }
+        }
         self.last_kind = kind;
         self.last_reply = reply;
         self.state = new;
@@ -169,77 +191,79 @@ impl Tcp {
         Outcome::Refresh(timeout)
     }
 
-    /// The state after a reset, or `None` if it is forged or late (the `TCP_CONNTRACK_CLOSE` case).
-    fn check_reset(&self, seg: &Segment, reply: bool, seen: &Seen, old: TcpState, t: &Tunables) -> Option<TcpState> {
+    /// The state after a reset and whether it needs no look at the windows, or `None` if it is forged or late (the
+    /// `TCP_CONNTRACK_CLOSE` case).
+    fn check_reset(
+        &self,
+        seg: &Segment,
+        reply: bool,
+        seen: &Seen,
+        old: TcpState,
+        t: &Tunables,
+    ) -> Option<(TcpState, bool)> {
         let other = &self.peers[!reply as usize];
-        let closing = matches!(
+        let open = old == TcpState::Established && seen.assured;
+        if matches!(
             old,
             TcpState::FinWait | TcpState::CloseWait | TcpState::LastAck | TcpState::TimeWait | TcpState::Close
-        );
-        if closing || !other.maxack_set || self.last_kind == Kind::Syn {
-            return Some(TcpState::Close);
+        ) {
+            return Some((TcpState::Close, true));
         }
-        let open = old == TcpState::Established && seen.assured;
-        if seg.seq == 0 && !open {
-            return Some(TcpState::Close);
+        let mut state = TcpState::Close;
+        if other.max_ack_set && self.last_kind != Kind::Syn {
+            if seg.seq == 0 && !open {
+                return Some((state, false));
+            }
+            if before(seg.seq, other.max_ack) && t.tcp_ignore_invalid_rst == 0 {
+                return None;
+            }
+            let in_train = self.last_kind == Kind::Ack && self.last_reply == reply && seg.seq == self.last_end;
+            if !open || seg.seq == other.max_ack || in_train {
+                return Some((state, false));
+            }
+            // RFC 5961 §3.2: the receiver will answer with a challenge ACK, so the connection may live on.
+            state = old;
         }
-        if before(seg.seq, other.maxack) && t.tcp_ignore_invalid_rst == 0 {
-            return None;
+        // The answer to a SYN or an ACK that was let through unseen.
+        let doubted = (seen.reply && self.last_kind == Kind::Syn) || (!seen.assured && self.last_kind == Kind::Ack);
+        Some((state, doubted && seg.ack == self.last_end))
+    }
+
+    /// A segment outside the windows (`nf_tcp_handle_invalid`): if both sides try to end a connection and cannot, it
+    /// need not be remembered for days.
+    fn invalid(&mut self, kind: Kind, reply: bool, seen: &Seen, t: &Tunables) -> Outcome {
+        if !seen.assured || !matches!(kind, Kind::Rst | Kind::Fin) {
+            return Outcome::Invalid;
         }
-        let in_train = self.last_kind == Kind::Ack && self.last_reply == reply && seg.seq == self.last_end;
-        if !open || seg.seq == other.maxack || in_train {
-            return Some(TcpState::Close);
+        if self.last_reply != reply && matches!(self.last_kind, Kind::Rst | Kind::Fin) {
+            return Outcome::Shorten(t.tcp_timeout_unacknowledged);
         }
-        // RFC 5961 §3.2: the receiver will answer with a challenge ACK, so the connection may live on.
-        Some(old)
+        (self.last_kind, self.last_reply) = (kind, reply);
+        Outcome::Invalid
     }
 
     /// Remembers a segment that was let through without following it.
-    fn note(&mut self, seg: &Segment, kind: Kind, reply: bool) {
+    fn note(&mut self, seg: &Segment, options: &[u8], kind: Kind, reply: bool) {
         self.last_kind = kind;
         self.last_reply = reply;
         self.last_seq = seg.seq;
         self.last_end = seg.seq.wrapping_add(seg.seq_len());
         self.last_win = seg.window;
+        if kind == Kind::Syn && !reply {
+            (self.last_scale, self.last_sack) = syn_options(options);
+            self.challenge = self.state == TcpState::LastAck;
+        }
     }
 
-    /// Keeps the books of sequence numbers (the updates of `tcp_in_window`).
-    fn follow(&mut self, seg: &Segment, kind: Kind, reply: bool) {
-        let (dir, other) = (reply as usize, !reply as usize);
-        let has_ack = seg.flags & ACK != 0;
-        let mut end = seg.seq.wrapping_add(seg.seq_len());
-        if !self.peers[dir].seen {
-            self.peers[dir].seen = true;
-            self.peers[dir].end = end;
-            if !self.peers[other].seen {
-                self.peers[other].end = seg.ack;
-            }
-        } else if matches!((self.state, reply), (TcpState::SynSent, false) | (TcpState::SynRecv, true))
-            && before(self.peers[dir].end, end)
-        {
-            self.peers[dir].end = end; // reinitialised with higher sequence numbers
+    /// Counts equal acknowledgments.
+    fn count(&mut self, seg: &Segment, kind: Kind, reply: bool) {
+        if kind != Kind::Ack {
+            return;
         }
-        let ack = if has_ack { seg.ack } else { self.peers[other].end };
-        if seg.seq_len() == 0 && kind != Kind::Rst {
-            end = self.peers[dir].end;
-        }
-        if before(self.peers[dir].end, end) {
-            self.peers[dir].end = end;
-            self.peers[dir].unacked = true;
-        }
-        if has_ack && (!self.peers[dir].maxack_set || before(self.peers[dir].maxack, ack)) {
-            self.peers[dir].maxack = ack;
-            self.peers[dir].maxack_set = true;
-        }
-        if ack == self.peers[other].end {
-            self.peers[other].unacked = false;
-        }
-        if kind == Kind::Ack {
-            let same = self.last_reply == reply
-                && (self.last_seq, self.last_ack, self.last_end, self.last_win) == (seg.seq, ack, end, seg.window);
-            self.retrans = if same { self.retrans.saturating_add(1) } else { 0 };
-            (self.last_seq, self.last_ack, self.last_end, self.last_win) = (seg.seq, ack, end, seg.window);
-        }
+        let now = (reply, seg.seq, seg.ack, seg.seq.wrapping_add(seg.seq_len()), seg.window);
+        let same = (self.last_reply, self.last_seq, self.last_ack, self.last_end, self.last_win) == now;
+        self.retrans = if same { self.retrans.saturating_add(1) } else { 0 };
+        (_, self.last_seq, self.last_ack, self.last_end, self.last_win) = now;
     }
 
     fn timeout(&self, kind: Kind, t: &Tunables) -> u32 {
@@ -250,7 +274,7 @@ impl Tcp {
             t.tcp_timeout_close
         } else if self.peers.iter().any(|p| p.unacked) && normal > t.tcp_timeout_unacknowledged {
             t.tcp_timeout_unacknowledged
-        } else if kind == Kind::Ack && self.last_win == 0 && normal > t.tcp_timeout_max_retrans {
+        } else if self.last_win == 0 && normal > t.tcp_timeout_max_retrans {
             t.tcp_timeout_max_retrans // a closed window
         } else {
             normal
@@ -278,14 +302,14 @@ mod tests {
     impl Line {
         fn open(first: Segment) -> Line {
             let t = Tunables::default();
-            let tcp = Tcp::new(&first, &t).expect("a connection can begin like this");
+            let tcp = Tcp::new(&first, &[], &t).expect("a connection can begin like this");
             let mut line = Line { tcp, seen: Seen { reply: false, assured: false }, t };
             line.send(C, first);
             line
         }
 
         fn send(&mut self, from: bool, s: Segment) -> Outcome {
-            let out = self.tcp.packet(&s, from, &mut self.seen, &self.t);
+            let out = self.tcp.packet(&s, &[], from, &mut self.seen, &self.t);
             self.seen.reply |= from == S && out != Outcome::Invalid;
             out
         }
@@ -345,10 +369,10 @@ mod tests {
         assert_eq!(l.tcp.state, TcpState::Established);
         assert_eq!(l.send(C, seg(ACK, 110, 7, 10)), Outcome::Refresh(300));
         let strict = Tunables { tcp_loose: 0, ..Tunables::default() };
-        assert!(Tcp::new(&seg(ACK, 100, 7, 10), &strict).is_none());
-        assert!(Tcp::new(&seg(SYN, 100, 0, 0), &strict).is_some());
+        assert!(Tcp::new(&seg(ACK, 100, 7, 10), &[], &strict).is_none());
+        assert!(Tcp::new(&seg(SYN, 100, 0, 0), &[], &strict).is_some());
         for flags in [SYN | ACK, FIN | ACK, RST, 0] {
-            assert!(Tcp::new(&seg(flags, 100, 7, 0), &Tunables::default()).is_none(), "{flags:#x}");
+            assert!(Tcp::new(&seg(flags, 100, 7, 0), &[], &Tunables::default()).is_none(), "{flags:#x}");
         }
     }
 

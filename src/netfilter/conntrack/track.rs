@@ -10,8 +10,15 @@ use super::{
 use crate::{
     base::{SEC, Time, proto},
     trace::DropReason,
-    wire::{CtInfo, CtRef, Frame, IpHeader, be16, checksum, icmp, tcp::Segment, udp},
+    wire::{
+        CtInfo, CtRef, Frame, IpHeader, be16, checksum, icmp,
+        tcp::{HEADER, Segment},
+        udp,
+    },
 };
+
+/// A segment and its options.
+type Tracked<'a> = (Segment, &'a [u8]);
 
 /// A replied UDP flow becomes a stream after this time (`udp_packet`: `stream_ts`; case ct-udp-states).
 const STREAM_AFTER: Time = 2 * SEC;
@@ -73,7 +80,7 @@ impl Conntrack {
         let Some(flow) = Flow::of(ip, l4) else { return Ok(None) };
         let segment = if ip.proto == proto::TCP {
             match Segment::parse(l4) {
-                Some(s) if flags_ok(s.flags) => Some(s),
+                Some(s) if flags_ok(s.flags) => Some((s, &l4[HEADER..s.header_len])),
                 _ => return Ok(None),
             }
         } else {
@@ -89,7 +96,7 @@ impl Conntrack {
                 None => return self.first(now, flow, segment.as_ref(), bytes, changes),
                 Some(hit) => match self.follow(now, hit, segment.as_ref(), bytes) {
                     Outcome::Reopen => self.kill(hit.slot, changes),
-                    Outcome::Invalid => return Ok(None),
+                    Outcome::Invalid | Outcome::Shorten(_) => return Ok(None),
                     outcome => {
                         let ct = self.reference(hit);
                         if hit.reply {
@@ -119,13 +126,13 @@ impl Conntrack {
         &mut self,
         now: Time,
         flow: Flow,
-        segment: Option<&Segment>,
+        segment: Option<&Tracked<'_>>,
         bytes: u64,
         changes: &mut Vec<FlowChange>,
     ) -> Result<Option<CtRef>, DropReason> {
         let t = &self.tunables;
         let memory = match (flow.proto, segment) {
-            (proto::TCP, Some(segment)) => match Tcp::new(segment, t) {
+            (proto::TCP, Some((segment, options))) => match Tcp::new(segment, options, t) {
                 Some(tcp) => Memory::Tcp(tcp),
                 None => return Ok(None),
             },
@@ -147,14 +154,19 @@ impl Conntrack {
 
     /// Lets the tracker of the protocol see a packet, and refreshes the entry.
     #[inline]
-    fn follow(&mut self, now: Time, hit: Hit, segment: Option<&Segment>, bytes: u64) -> Outcome {
+    fn follow(&mut self, now: Time, hit: Hit, segment: Option<&Tracked<'_>>, bytes: u64) -> Outcome {
         let (slots, t) = (&mut self.slots, &self.tunables);
         let e = &mut slots[hit.slot as usize];
         let outcome = consult(e, now, hit.reply, segment, t);
         if let Outcome::Refresh(seconds) = outcome {
             e.expires = now + seconds as Time * SEC;
         }
-        if !matches!(outcome, Outcome::Invalid | Outcome::Reopen)
+        if let Outcome::Shorten(seconds) = outcome
+            && e.expires > now + 120 * SEC
+        {
+            e.expires = e.expires.min(now + seconds as Time * SEC);
+        }
+        if !matches!(outcome, Outcome::Invalid | Outcome::Shorten(_) | Outcome::Reopen)
             && let Some(acct) = &mut e.acct
         {
             acct[hit.reply as usize].packets += 1;
@@ -185,12 +197,12 @@ impl Conntrack {
 
 /// The tracker of the entry's protocol (`nf_conntrack_handle_packet`).
 #[inline]
-fn consult(e: &mut Entry, now: Time, reply: bool, segment: Option<&Segment>, t: &Tunables) -> Outcome {
+fn consult(e: &mut Entry, now: Time, reply: bool, segment: Option<&Tracked<'_>>, t: &Tunables) -> Outcome {
     let replied = e.has(status::SEEN_REPLY);
     match (&mut e.memory, segment) {
-        (Memory::Tcp(tcp), Some(segment)) => {
+        (Memory::Tcp(tcp), Some((segment, options))) => {
             let mut seen = Seen { reply: replied, assured: e.status & status::ASSURED != 0 };
-            let outcome = tcp.packet(segment, reply, &mut seen, t);
+            let outcome = tcp.packet(segment, options, reply, &mut seen, t);
             if seen.assured {
                 e.status |= status::ASSURED;
             }

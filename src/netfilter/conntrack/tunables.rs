@@ -60,6 +60,8 @@ tunables! {
     icmpv6_timeout = "nf_conntrack_icmpv6_timeout", 30;
     /// Most entries the table holds.
     max = "nf_conntrack_max", 262144;
+    /// Call only resets INVALID for their sequence numbers.
+    tcp_be_liberal = "nf_conntrack_tcp_be_liberal", 0;
     /// Do not call a reset with an old sequence number INVALID.
     tcp_ignore_invalid_rst = "nf_conntrack_tcp_ignore_invalid_rst", 0;
     /// Pick up connections whose SYN was not seen.
