@@ -22,14 +22,14 @@ fn cases() -> Vec<(String, Case, String)> {
     all
 }
 
-/// The first three cases that notice `mutant`. One that brings the run to an end has noticed it, too.
-fn caught(cases: &[(String, Case, String)], mutant: Option<Mutant>) -> Vec<&str> {
+/// The first case that notices `mutant`. One that brings the run to an end has noticed it, too.
+fn caught(cases: &[(String, Case, String)], mutant: Option<Mutant>) -> Option<&str> {
     ACTIVE.set(mutant);
     let differs = |(_, case, golden): &&(String, Case, String)| {
         let judged = catch_unwind(AssertUnwindSafe(|| run(case, 1).and_then(|run| judge(case, &run, golden))));
         !matches!(judged, Ok(Ok(differences)) if differences.is_empty())
     };
-    let found = cases.iter().filter(differs).map(|(name, ..)| name.as_str()).take(3).collect();
+    let found = cases.iter().find(differs).map(|(name, ..)| name.as_str());
     ACTIVE.set(None);
     found
 }
@@ -37,7 +37,7 @@ fn caught(cases: &[(String, Case, String)], mutant: Option<Mutant>) -> Vec<&str>
 #[test]
 fn every_wrong_behaviour_is_caught() {
     let cases = cases();
-    assert!(caught(&cases, None).is_empty());
+    assert_eq!(caught(&cases, None), None);
     for mutant in [
         Mutant::KeepsTtl,
         Mutant::ForwardsDeadPackets,
@@ -51,8 +51,6 @@ fn every_wrong_behaviour_is_caught() {
         Mutant::UnlimitedErrors,
         Mutant::ReportsAnything,
     ] {
-        let by = caught(&cases, Some(mutant));
-        println!("{mutant:?}: caught by {}", by.join(", "));
-        assert!(!by.is_empty(), "no case notices {mutant:?}");
+        assert!(caught(&cases, Some(mutant)).is_some(), "no case notices {mutant:?}");
     }
 }

@@ -132,10 +132,9 @@ pub(crate) fn icmp_error(b: &mut [u8], ip: &mut IpHeader, inner: &Flow, outer: &
     let quote = ip.header_len + icmp::HEADER;
     if let Some(quoted) = b.get_mut(quote..end)
         && let Some(mut header) = IpHeader::parse_quoted(quoted)
+        && !mutated(Mutant::ForgetsQuote)
     {
-        if !mutated(Mutant::ForgetsQuote) {
-            packet(quoted, &mut header, inner, manip.opposite());
-        }
+        packet(quoted, &mut header, inner, manip.opposite());
     }
     packet(b, ip, outer, manip);
     icmp::seal(&mut b[ip.header_len..end], ip.src, ip.dst);
