@@ -11,6 +11,7 @@ pub mod ip;
 pub mod kernel;
 mod l2;
 pub mod link;
+pub mod live;
 pub mod neigh;
 pub mod netfilter;
 pub mod procfs;

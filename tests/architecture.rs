@@ -35,6 +35,7 @@ const ROWS: &[&[&str]] = &[
     &["report"],
     &["scenario"],
     &["conform"],
+    &["live"],
 ];
 
 /// Each dependency and the only places that may name it, as beginnings of paths.
@@ -49,10 +50,13 @@ const DOORS: &[(&str, &[&str])] = &[
     ("miette", &["src/scenario/diagnose"]),
     ("petgraph", &["src/scenario/topology"]),
     ("prefix_trie", &["src/route/"]),
+    // The kernel underneath: namespaces, packet sockets, socket options.
+    ("nix", &["src/live/linux/"]),
     ("ron", &["src/scenario/load"]),
+    ("rustix", &["src/live/linux/"]),
     // Derives for what is printed or read as data; no layer is bound to it.
     ("serde", &["src/"]),
-    ("serde_json", &["src/report/json", "src/conform/"]),
+    ("serde_json", &["src/report/json", "src/conform/", "src/live/"]),
     ("smoltcp", &["src/socket/tcp"]),
     // One function; every "did you mean" uses it.
     ("strsim", &["src/"]),

@@ -15,7 +15,7 @@ const LIMIT: usize = 60_000;
 const REACTION: Time = 500;
 
 /// Bytes of memory for the packets of a file and what is told about them.
-const FILE_LIMIT: usize = 256 << 20;
+pub const FILE_LIMIT: usize = 256 << 20;
 
 /// Collects packets. Add it as `Arc<Mutex<Capture>>` and keep the other handle.
 pub struct Capture {

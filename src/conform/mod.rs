@@ -8,13 +8,13 @@ mod lab;
 #[cfg(test)]
 mod mutants;
 mod normal;
-mod ops;
+pub(crate) mod ops;
 pub mod raw;
 mod run;
-mod shell;
+pub(crate) mod shell;
 pub mod topo;
 
 pub use case::{Case, CaseError};
 pub use diff::{IGNORED, compare};
 pub use normal::normalise;
-pub use run::{Run, judge, run};
+pub use run::{Run, compare_runs, judge, run};

@@ -1,7 +1,7 @@
 //! Runs a case: builds its world, performs its steps in virtual time, collects what happened.
 
 use super::{
-    capture::Capture,
+    capture::{Capture, FILE_LIMIT},
     case::{Case, Step},
     diff::{IGNORED, compare},
     exec::{Executor, Lab},
@@ -12,12 +12,13 @@ use super::{
     topo::Topology,
 };
 use crate::{
-    base::{DevId, SEC, Time, US},
+    base::{DevId, NsId, SEC, Time, US},
     report::pcapng::PcapngSink,
-    trace::Names,
+    trace::{Event, Names, Record, Sink},
 };
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     mem,
     sync::{Arc, Mutex},
@@ -40,6 +41,27 @@ pub struct Run {
 }
 
 impl Run {
+    /// What was seen elsewhere than in netsim's own worlds: on a real kernel.
+    pub fn observed(raw: Raw, packets: Vec<Packet>) -> Run {
+        let mut names = Names::default();
+        let mut pcapng = PcapngSink::new(FILE_LIMIT);
+        let mut known: BTreeMap<(&str, &str), (NsId, DevId)> = BTreeMap::new();
+        for p in &packets {
+            let (ns, dev) = *known.entry((&p.node, &p.iface)).or_insert_with(|| {
+                let ns = names.add_ns(&p.node);
+                let dev = names.add_dev(ns, &p.iface);
+                if !p.ethernet {
+                    pcapng.declare_ip(dev);
+                }
+                (ns, dev)
+            });
+            let event = Event::Frame { dir: p.dir, bytes: &p.bytes };
+            let record = Record { time: p.time, ns, dev: Some(dev), frame: None, event };
+            pcapng.record(&names, &record);
+        }
+        Run { raw, packets, pcapng, names }
+    }
+
     /// Writes the packets as pcapng: an interface `node:iface` for each device, the direction in each packet's flags.
     ///
     /// # Errors
@@ -120,4 +142,13 @@ pub fn run(case: &Case, seed: u64) -> Result<Run, String> {
 pub fn judge(case: &Case, run: &Run, golden: &str) -> Result<Vec<String>, String> {
     let golden = serde_json::from_str(golden).map_err(|e| format!("the kernel's observation: {e}"))?;
     Ok(compare(&golden, &normalise(case, &run.raw, &run.packets)?, &IGNORED))
+}
+
+/// The differences between two runs of a case, of which the first is right. Empty if there are none.
+///
+/// # Errors
+/// If the case's topology makes no sense.
+pub fn compare_runs(case: &Case, golden: &Run, other: &Run) -> Result<Vec<String>, String> {
+    let observe = |run: &Run| normalise(case, &run.raw, &run.packets);
+    Ok(compare(&observe(golden)?, &observe(other)?, &IGNORED))
 }

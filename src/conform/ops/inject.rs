@@ -40,7 +40,7 @@ fn ip(text: &str) -> Result<[u8; 4], String> {
     text.parse::<Ipv4Addr>().map(|a| a.octets()).map_err(|_| format!("`{text}` is not an IPv4 address"))
 }
 
-fn build(topo: &Topology, node: &str, dev: &str, f: &Frame) -> Result<Vec<u8>, String> {
+pub fn build(topo: &Topology, node: &str, dev: &str, f: &Frame) -> Result<Vec<u8>, String> {
     let own = format!("{node}:{dev}");
     let src = topo.mac(f.src.as_deref().unwrap_or(&own))?;
     let mut b = topo.mac(&f.dst)?.0.to_vec();

@@ -1,11 +1,11 @@
 //! The operations of a case, carried out as the oracle carries them out on Linux.
 
 mod change;
-mod inject;
+pub(crate) mod inject;
 mod shell;
-mod tables;
+pub(crate) mod tables;
 mod tcp;
-mod tools;
+pub(crate) mod tools;
 mod udp;
 mod wait;
 
@@ -197,7 +197,7 @@ impl Lab {
 }
 
 /// `host:port`, `[host]:port`, or either alone; no host means any.
-fn endpoint(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn endpoint(text: &str) -> Result<SocketAddr, String> {
     let bad = || format!("`{text}` is not an address and port");
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -213,7 +213,7 @@ fn endpoint(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// What a step sends.
-fn payload(data: Option<&str>, size: Option<usize>) -> Vec<u8> {
+pub(crate) fn payload(data: Option<&str>, size: Option<usize>) -> Vec<u8> {
     match size {
         Some(n) => vec![b'x'; n],
         None => data.unwrap_or("hello").as_bytes().to_vec(),
@@ -221,7 +221,7 @@ fn payload(data: Option<&str>, size: Option<usize>) -> Vec<u8> {
 }
 
 /// Bytes as a result shows them: short ones as Latin-1, of long ones the length.
-fn shown(data: &[u8]) -> String {
+pub(crate) fn shown(data: &[u8]) -> String {
     if data.len() <= 64 { data.iter().map(|b| char::from(*b)).collect() } else { format!("len={}", data.len()) }
 }
 
@@ -239,7 +239,7 @@ fn done(result: Result<(), Refusal>) -> Outcome {
 }
 
 /// An object, entry by entry.
-fn object<const N: usize>(entries: [(&str, Option<Value>); N]) -> Map<String, Value> {
+pub(crate) fn object<const N: usize>(entries: [(&str, Option<Value>); N]) -> Map<String, Value> {
     entries.into_iter().filter_map(|(k, v)| v.map(|v| (k.to_string(), v))).collect()
 }
 

@@ -36,9 +36,9 @@ pub fn dump(lab: &Lab, ns: NsId, node: &str, d: &Dump) -> Outcome {
                 lines.get_mut(1..).unwrap_or_default().sort();
                 lines
             }
-            "proc_dev" => proc_dev(&k, ns),
-            "proc_tcp" => sockets(&k, ns, "tcp"),
-            "proc_udp" => sockets(&k, ns, "udp"),
+            "proc_dev" => devices_in(&proc_net(&k, ns, "dev")),
+            "proc_tcp" => sockets_in(&proc_net(&k, ns, "tcp")),
+            "proc_udp" => sockets_in(&proc_net(&k, ns, "udp")),
             "proc_raw" => {
                 let files = d.files.iter().map(|f| (f.clone(), json!(trimmed(&proc_net(&k, ns, f)))));
                 out.insert(what.clone(), Value::Object(files.collect()));
@@ -56,17 +56,18 @@ pub fn dump(lab: &Lab, ns: NsId, node: &str, d: &Dump) -> Outcome {
     Ok(Value::Object(out))
 }
 
-fn sorted(mut lines: Vec<String>) -> Vec<String> {
+pub fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines.sort();
     lines
 }
 
-fn trimmed(text: &str) -> Vec<String> {
+/// The lines of a text without blanks at their ends.
+pub fn trimmed(text: &str) -> Vec<String> {
     text.lines().map(|l| l.trim_end().to_string()).collect()
 }
 
 /// One blank between words.
-fn squeezed(line: &str) -> String {
+pub fn squeezed(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -255,6 +256,11 @@ const TIMEOUTS: [u64; 12] = [1, 2, 3, 5, 10, 30, 60, 120, 180, 300, 600, 432_000
 
 /// The connection table, without what changes from moment to moment.
 pub fn conntrack(k: &Kernel, ns: NsId) -> Vec<String> {
+    connections_in(&proc_net(k, ns, "nf_conntrack"))
+}
+
+/// The same from the text of `/proc/net/nf_conntrack`.
+pub fn connections_in(text: &str) -> Vec<String> {
     let volatile = ["mark=", "zone=", "use=", "secctx=", "zone-orig=", "zone-reply="];
     let line = |l: &str| {
         let words: Vec<&str> = l.split_whitespace().collect();
@@ -264,12 +270,16 @@ pub fn conntrack(k: &Kernel, ns: NsId) -> Vec<String> {
         let rest = rest.iter().filter(|w| !volatile.iter().any(|v| w.starts_with(v)));
         Some(format!("{protocol} timeout<={class} {}", rest.copied().collect::<Vec<_>>().join(" ")))
     };
-    sorted(proc_net(k, ns, "nf_conntrack").lines().filter_map(line).collect())
+    sorted(text.lines().filter_map(line).collect())
 }
 
 /// The SNMP counters as `group:name`.
 pub fn snmp(k: &Kernel, ns: NsId) -> BTreeMap<String, i64> {
-    let (snmp, netstat) = (proc_net(k, ns, "snmp"), proc_net(k, ns, "netstat"));
+    counters_in(&proc_net(k, ns, "snmp"), &proc_net(k, ns, "netstat"))
+}
+
+/// The same from the texts of `/proc/net/snmp` and `netstat`.
+pub fn counters_in(snmp: &str, netstat: &str) -> BTreeMap<String, i64> {
     let lines: Vec<&str> = snmp.lines().chain(netstat.lines().filter(|l| l.starts_with("IpExt"))).collect();
     let mut all = BTreeMap::new();
     for pair in lines.chunks_exact(2) {
@@ -283,7 +293,7 @@ pub fn snmp(k: &Kernel, ns: NsId) -> BTreeMap<String, i64> {
 }
 
 /// The counters that changed and whose values are worth comparing.
-fn changed(before: &BTreeMap<String, i64>, after: &BTreeMap<String, i64>) -> Map<String, Value> {
+pub fn changed(before: &BTreeMap<String, i64>, after: &BTreeMap<String, i64>) -> Map<String, Value> {
     let skipped = |key: &str| {
         let octets = ["Octets", "NoECT", "ECT", "CEPkts"];
         ["Tcp:Rto", "Tcp:MaxConn", "Tcp:CurrEstab", "Ip:Forwarding", "Ip:DefaultTTL", "Ip:OutTransmits"]
@@ -299,7 +309,7 @@ fn changed(before: &BTreeMap<String, i64>, after: &BTreeMap<String, i64>) -> Map
 }
 
 /// `/proc/net/dev` in short.
-fn proc_dev(k: &Kernel, ns: NsId) -> Vec<String> {
+pub fn devices_in(text: &str) -> Vec<String> {
     let line = |l: &str| {
         let (name, counters) = l.split_once(':')?;
         let v: Vec<&str> = counters.split_whitespace().collect();
@@ -318,11 +328,11 @@ fn proc_dev(k: &Kernel, ns: NsId) -> Vec<String> {
             )
         })
     };
-    proc_net(k, ns, "dev").lines().skip(2).filter_map(line).collect()
+    text.lines().skip(2).filter_map(line).collect()
 }
 
 /// `/proc/net/tcp` or `udp`: local end, remote end, state.
-fn sockets(k: &Kernel, ns: NsId, file: &str) -> Vec<String> {
+pub fn sockets_in(text: &str) -> Vec<String> {
     const STATES: [&str; 10] = [
         "ESTABLISHED",
         "SYN_SENT",
@@ -347,5 +357,5 @@ fn sockets(k: &Kernel, ns: NsId, file: &str) -> Vec<String> {
         let state = state.checked_sub(1).and_then(|s| STATES.get(s)).copied().unwrap_or(t[3]);
         Some(format!("{} {} {state}", end(t[1])?, end(t[2])?))
     };
-    sorted(proc_net(k, ns, file).lines().skip(1).filter_map(line).collect())
+    sorted(text.lines().skip(1).filter_map(line).collect())
 }

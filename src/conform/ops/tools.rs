@@ -63,7 +63,7 @@ pub async fn ping(lab: &Lab, ns: NsId, p: Ping) -> Outcome {
 }
 
 /// The oracle's `parse_ping`.
-fn read_ping(exit: i32, output: &[String], p: &Ping) -> Value {
+pub fn read_ping(exit: i32, output: &[String], p: &Ping) -> Value {
     let complains = |l: &&String| l.starts_with("ping: ") || l.starts_with("WARNING: ");
     let complaints: Vec<&str> = output.iter().filter(complains).map(|l| l.as_str()).collect();
     let (mut events, mut text, mut counts) = (Vec::new(), Vec::new(), None);
@@ -188,7 +188,7 @@ pub async fn traceroute(lab: &Lab, ns: NsId, t: Traceroute) -> Outcome {
     Ok(read_traceroute(exit, &output))
 }
 
-fn read_traceroute(exit: i32, output: &[String]) -> Value {
+pub fn read_traceroute(exit: i32, output: &[String]) -> Value {
     let is_hop = |l: &str| l.starts_with(' ') || l.starts_with(|c: char| c.is_ascii_digit());
     let (stdout, stderr): (Vec<&String>, Vec<&String>) =
         output.iter().partition(|l| is_hop(l) || l.starts_with("traceroute to "));
@@ -263,7 +263,7 @@ pub fn route_get(lab: &Lab, ns: NsId, g: &RouteGet) -> Outcome {
 }
 
 /// The answer of `ip route get` on one line, without what differs from run to run.
-fn plain_route(text: &str) -> String {
+pub fn plain_route(text: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut rest = text.split_whitespace();
     while let Some(word) = rest.next() {
@@ -271,6 +271,8 @@ fn plain_route(text: &str) -> String {
             "uid" => {
                 rest.next();
             }
+            // What hardware made of it.
+            "rt_offload" | "rt_offload_failed" | "rt_trap" => {}
             "expires" => {
                 let left = rest.next().and_then(|w| w.strip_suffix("sec")).and_then(|n| n.parse::<u32>().ok());
                 words.push(format!("expires<={}", if left.unwrap_or(0) <= 300 { 300 } else { 600 }));
