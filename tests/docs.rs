@@ -176,6 +176,7 @@ fn value(kind: &str) -> String {
         "Expect" => "an expectation",
         "Save" => "a file",
         "Limits" => "limits",
+        "Advertise" => "a router advertisement",
         "ProcView" => "a view of /proc",
         "Filter" => "a filter",
         "Chain" => "a chain",

@@ -86,6 +86,27 @@ impl Prefix {
         self.network().addr != self.addr
     }
 
+    /// `addr` with this prefix in place of its first bits; unchanged if it is of the other family.
+    ///
+    /// ```
+    /// use netsim::base::Prefix;
+    /// let wan: Prefix = "203.0.113.0/28".parse().unwrap();
+    /// assert_eq!(wan.on("10.0.0.5".parse().unwrap()).to_string(), "203.0.113.5");
+    /// ```
+    pub fn on(self, addr: IpAddr) -> IpAddr {
+        match (self.addr, addr) {
+            (IpAddr::V4(n), IpAddr::V4(a)) => {
+                let mask = mask4(self.len);
+                IpAddr::V4(Ipv4Addr::from(u32::from(n) & mask | u32::from(a) & !mask))
+            }
+            (IpAddr::V6(n), IpAddr::V6(a)) => {
+                let mask = mask6(self.len);
+                IpAddr::V6(Ipv6Addr::from(u128::from(n) & mask | u128::from(a) & !mask))
+            }
+            _ => addr,
+        }
+    }
+
     /// Whether `addr` lies in this prefix; never across families.
     #[inline]
     pub fn contains(self, addr: IpAddr) -> bool {

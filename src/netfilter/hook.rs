@@ -283,6 +283,13 @@ impl Netfilter {
         Ok(Some(match rules[i].action {
             NatAction::Snat { to, random, persistent } => unique::Range { to, random, persistent },
             NatAction::Dnat { to } => unique::Range { to, ..unique::Range::default() },
+            // The kernel computes the one address, too (`nft_nat_setup_netmap`).
+            NatAction::SnatPrefix { to } => {
+                unique::Range { to: NatTarget::addr(to.on(p.ip.src)), ..Default::default() }
+            }
+            NatAction::DnatPrefix { to } => {
+                unique::Range { to: NatTarget::addr(to.on(p.ip.dst)), ..Default::default() }
+            }
             NatAction::Redirect { ports } => {
                 let addr = match p.hook {
                     HookPoint::Output if ipv4 => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),

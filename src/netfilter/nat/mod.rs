@@ -12,7 +12,7 @@ use super::{
     expr::{ExprParseError, Family, Ports},
     matching::Match,
 };
-use crate::trace::HookPoint;
+use crate::{base::Prefix, trace::HookPoint};
 use std::{fmt, net::IpAddr, str::FromStr};
 
 /// Which end of a packet is translated (`enum nf_nat_manip_type`).
@@ -138,6 +138,16 @@ pub enum NatAction {
         /// The addresses and ports.
         to: NatTarget,
     },
+    /// Source: the same host in another network (nft `snat prefix to`, iptables `NETMAP`).
+    SnatPrefix {
+        /// The network.
+        to: Prefix,
+    },
+    /// Destination: the same host in another network.
+    DnatPrefix {
+        /// The network.
+        to: Prefix,
+    },
     /// Destination: this host, at the first address of the ingress device; on output at the loopback address.
     Redirect {
         /// The ports to use instead of the packet's.
@@ -166,6 +176,8 @@ impl fmt::Display for NatAction {
                 };
             }
             NatAction::Dnat { to } => write!(f, "dnat to {to}")?,
+            NatAction::SnatPrefix { to } => write!(f, "snat prefix to {to}")?,
+            NatAction::DnatPrefix { to } => write!(f, "dnat prefix to {to}")?,
             NatAction::Redirect { ports: Some(ports) } => write!(f, "redirect to :{ports}")?,
             NatAction::Redirect { ports: None } => f.write_str("redirect")?,
         }
@@ -204,12 +216,14 @@ impl NatRule {
     pub fn new(matches: Match, action: NatAction) -> NatRule {
         let (hook, to) = match action {
             NatAction::Masquerade { .. } => (HookPoint::Postrouting, None),
-            NatAction::Snat { to, .. } => (HookPoint::Postrouting, to.addrs),
-            NatAction::Dnat { to } => (HookPoint::Prerouting, to.addrs),
+            NatAction::Snat { to, .. } => (HookPoint::Postrouting, to.addrs.map(|(a, _)| a)),
+            NatAction::SnatPrefix { to } => (HookPoint::Postrouting, Some(to.addr())),
+            NatAction::Dnat { to } => (HookPoint::Prerouting, to.addrs.map(|(a, _)| a)),
+            NatAction::DnatPrefix { to } => (HookPoint::Prerouting, Some(to.addr())),
             NatAction::Redirect { .. } => (HookPoint::Prerouting, None),
         };
-        let v6 = to.is_some_and(|(a, _)| a.is_ipv6())
-            || [matches.src, matches.dst].iter().flatten().any(|m| !m.prefix.is_ipv4());
+        let v6 =
+            to.is_some_and(|a| a.is_ipv6()) || [matches.src, matches.dst].iter().flatten().any(|m| !m.prefix.is_ipv4());
         let family = if v6 { Family::Ip6 } else { Family::Ip };
         NatRule { hook, family, matches, action, counter: Counter::default() }
     }
@@ -224,8 +238,8 @@ impl NatRule {
     pub(crate) fn is_well_placed(&self) -> bool {
         let manip = match self.action {
             NatAction::Masquerade { .. } => return self.hook == HookPoint::Postrouting,
-            NatAction::Snat { .. } => Manip::Src,
-            NatAction::Dnat { .. } | NatAction::Redirect { .. } => Manip::Dst,
+            NatAction::Snat { .. } | NatAction::SnatPrefix { .. } => Manip::Src,
+            NatAction::Dnat { .. } | NatAction::DnatPrefix { .. } | NatAction::Redirect { .. } => Manip::Dst,
         };
         Manip::at(self.hook) == Some(manip)
     }

@@ -191,6 +191,13 @@ impl Builder<'_> {
         if !device.is_up() {
             self.world.set_up(dev, false);
         }
+        if device.is_autoconf() {
+            // In the names of settings, a dot in a device's name is a slash (sysctl(8)).
+            let key = format!("net.ipv6.conf.{}.disable_ipv6", name.replace('.', "/"));
+            self.world
+                .set_sysctl(ns, &key, "0")
+                .expect("the device exists, and IPv6 can be switched on for every device");
+        }
         for addr in device.addresses() {
             let (prefix, peer) = (addr.local, addr.peer.map(|p| p.addr()));
             let added = self.world.add_address(dev, prefix, peer);

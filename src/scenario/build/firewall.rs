@@ -4,7 +4,7 @@ use super::Builder;
 use crate::{
     base::{NsId, Prefix, proto},
     netfilter::{
-        Action, AddrMatch, Chain as NfChain, CtStates, Match as NfMatch, NatAction, NatRule, NatTarget,
+        Action, AddrMatch, Chain as NfChain, CtStates, Family, Match as NfMatch, NatAction, NatRule, NatTarget,
         Policy as NfPolicy, Ports as NfPorts, RejectWith as NfReject, Rule,
     },
     scenario::{
@@ -46,7 +46,7 @@ impl Builder<'_> {
                     dst: network(m.dst),
                     ..NfMatch::default()
                 };
-                vec![NatRule::new(matches, NatAction::Masquerade { ports: None, random: m.random })]
+                vec![rule(matches, NatAction::Masquerade { ports: None, random: m.random })]
             }
             Nat::Snat(s) => {
                 let matches =
@@ -72,7 +72,16 @@ impl Builder<'_> {
             Nat::Redirect(r) => {
                 let matches = NfMatch { iif: name(&r.dev), ..NfMatch::default() };
                 let ports = r.to.map(|p| NfPorts::one(*p));
-                by_protocol(matches, r.tcp, r.udp).map(|m| NatRule::new(m, NatAction::Redirect { ports })).collect()
+                by_protocol(matches, r.tcp, r.udp).map(|m| rule(m, NatAction::Redirect { ports })).collect()
+            }
+            Nat::Netmap(n) => {
+                let device = || Some(n.out.value.as_str().into());
+                let out = NfMatch { oif: device(), src: network(Some(n.inner)), ..NfMatch::default() };
+                let back = NfMatch { iif: device(), dst: network(Some(n.outer)), ..NfMatch::default() };
+                vec![
+                    NatRule::new(out, NatAction::SnatPrefix { to: *n.outer }),
+                    NatRule::new(back, NatAction::DnatPrefix { to: *n.inner }),
+                ]
             }
         })
     }
@@ -141,6 +150,16 @@ impl Builder<'_> {
 }
 
 /// One match for each protocol that is named, or one for all.
+/// A rule that names no address translates both families, as in an `inet` table.
+fn rule(matches: NfMatch, action: NatAction) -> NatRule {
+    let unaddressed = matches.src.is_none() && matches.dst.is_none();
+    let mut rule = NatRule::new(matches, action);
+    if unaddressed {
+        rule.family = Family::Inet;
+    }
+    rule
+}
+
 fn by_protocol(
     base: NfMatch,
     tcp: Option<Spanned<Ports>>,

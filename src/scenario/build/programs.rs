@@ -16,7 +16,7 @@ use crate::{
     },
     socket::PmtuDiscover,
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// How long a probe waits for its answer.
 const PATIENCE: Time = 5 * SEC;
@@ -37,7 +37,7 @@ impl Builder<'_> {
             let Some(ns) = self.world.find_ns(name) else { continue };
             for server in &settings.run {
                 let (port, udp) = (*server.listens().0, server.is_udp());
-                let app = self.world.spawn(ns, 0, server_app(name, server));
+                let app = self.world.spawn(ns, 0, server_app(name, server, settings.speaks_ipv6()));
                 running.push(RunningServer { ns, port, udp, app });
             }
         }
@@ -152,9 +152,12 @@ impl Builder<'_> {
     }
 }
 
-fn server_app(ns: &str, server: &Server) -> Box<dyn App> {
+/// Servers take clients of both families where IPv6 is spoken, as Linux's do: a socket at `::` hears IPv4 as well
+/// (RFC 3493 §3.7).
+fn server_app(ns: &str, server: &Server, ipv6: bool) -> Box<dyn App> {
     let (port, bind) = server.listens();
-    let at = SocketAddr::new(bind.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |b| *b), *port);
+    let everywhere = if ipv6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    let at = SocketAddr::new(bind.map_or(everywhere, |b| *b), *port);
     let tcp = |mode| TcpServer::new(TcpServerConfig { bind: at, mode, ..TcpServerConfig::default() });
     match server {
         Server::Http(http) => {
@@ -175,7 +178,7 @@ fn name_of(to: &Target) -> Option<String> {
 
 /// The unspecified address of the other's family.
 fn any(addr: IpAddr) -> IpAddr {
-    if addr.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) }
+    if addr.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) }
 }
 
 /// The program that tries what `Reach` and `NoReach` are about.

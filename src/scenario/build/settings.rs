@@ -2,8 +2,9 @@
 
 use super::Builder;
 use crate::{
-    kernel::ConfigError,
-    scenario::{Diagnostic, exec},
+    base::Prefix,
+    kernel::{AdvertPrefix, ConfigError, RouterAdvert},
+    scenario::{Diagnostic, Spanned, exec},
 };
 
 impl Builder<'_> {
@@ -24,6 +25,25 @@ impl Builder<'_> {
             for (span, object, words) in lines {
                 let done = exec::add(&mut self.world, id, object, words);
                 self.check(span, done.map_err(|e| ConfigError::new(e.errno(), e.sentence())));
+            }
+            for a in &ns.advertise {
+                let Some(dev) = self.dev(id, &a.dev) else { continue };
+                let prefix = |p: &Spanned<Prefix>| AdvertPrefix {
+                    prefix: p.value,
+                    on_link: true,
+                    autonomous: p.len() == 64,
+                    valid: None,
+                    preferred: None,
+                };
+                let advert = RouterAdvert {
+                    router_lifetime: if a.router { 1800 } else { 0 }, // RFC 4861 §6.2.1
+                    hop_limit: 64,
+                    mtu: a.mtu.map(|m| *m),
+                    prefixes: a.prefixes.iter().map(prefix).collect(),
+                    interval: None,
+                };
+                let done = self.world.advertise(dev, advert);
+                self.check(a.span, done);
             }
         }
     }

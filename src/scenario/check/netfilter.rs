@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::scenario::{
     Diagnostic, Expanded, Net, Ports, Span, Spanned,
-    schema::{Chain, FilterRule, Match, Nat, RejectWith},
+    schema::{Chain, FilterRule, Match, Nat, Netmap, RejectWith},
 };
 
 pub(super) fn check(c: &mut Checker<'_, '_>) {
@@ -29,6 +29,10 @@ fn check_nat(c: &mut Checker<'_, '_>, ns: &str, rule: &Spanned<Nat>) {
         Nat::Dnat(d) => (d.dev.as_ref(), Some(&d.to), Some((&d.tcp, &d.udp)), d.to.ports.is_some()),
         Nat::PortForward(p) => (Some(&p.dev), Some(&p.to), Some((&p.tcp, &p.udp)), true),
         Nat::Redirect(r) => (r.dev.as_ref(), None, Some((&r.tcp, &r.udp)), true),
+        Nat::Netmap(n) => {
+            same_size(c, n);
+            (Some(&n.out), None, None, false)
+        }
     };
     if let Some(device) = device {
         c.device(ns, device);
@@ -43,6 +47,19 @@ fn check_nat(c: &mut Checker<'_, '_>, ns: &str, rule: &Spanned<Nat>) {
         let d = Diagnostic::error("missing-port", head(rule.span, rule.name()), message).label("no `tcp` or `udp`");
         c.report(d.help("add `tcp: PORT` or `udp: PORT`"));
     }
+}
+
+/// Every address inside needs one outside.
+fn same_size(c: &mut Checker<'_, '_>, n: &Netmap) {
+    let (inner, outer) = (&n.inner, &n.outer);
+    if inner.len() == outer.len() && inner.is_ipv4() == outer.is_ipv4() {
+        return;
+    }
+    let d =
+        Diagnostic::error("netmap-size", outer.span, format!("{} is not of the size of {}", outer.value, inner.value));
+    c.report(
+        d.label("two networks of one family and one prefix length are needed").help(format!("write /{}", inner.len())),
+    );
 }
 
 /// The name of a rule, without its parentheses.

@@ -14,6 +14,13 @@ pub(super) fn check(c: &mut Checker<'_, '_>) {
             check_sysctl(c, ns, key, value);
         }
         check_servers(c, ns, settings);
+        for a in &settings.advertise {
+            c.device(ns, &a.dev);
+            for prefix in a.prefixes.iter().filter(|p| p.is_ipv4()) {
+                let d = Diagnostic::error("advertise-ipv4", prefix.span, "router advertisements carry IPv6 prefixes");
+                c.report(d.label("an IPv4 network"));
+            }
+        }
         if settings.proc.pid && !settings.proc.mount {
             let span = settings.span;
             let message = format!("`{ns}` has its own processes but reads the machine's `/proc`");

@@ -8,6 +8,7 @@ use crate::{
         schema::{Count, Delivered, Dropped, Misdelivered, Prints, Seen},
     },
 };
+use std::net::Ipv6Addr;
 
 impl Case<'_> {
     pub(super) fn seen(&self, seen: &Seen, wanted: bool) -> Verdict {
@@ -105,6 +106,15 @@ fn nowhere(ns: &str) -> Verdict {
     Verdict::new(false, format!("there is no namespace `{ns}`"))
 }
 
+/// The words with every `key=IPV6` as the kernel writes it in `/proc/net/nf_conntrack`: all 32 digits (`%pI6`).
+pub(super) fn spelt_out(has: &str) -> String {
+    let spell = |word: &str| match word.split_once('=').and_then(|(k, v)| Some((k, v.parse::<Ipv6Addr>().ok()?))) {
+        Some((key, addr)) => format!("{key}={}", addr.segments().map(|s| format!("{s:04x}")).join(":")),
+        None => word.to_string(),
+    };
+    has.split_whitespace().map(spell).collect::<Vec<_>>().join(" ")
+}
+
 /// Whether all words of `has` are parts of the line, in this order.
 fn in_order(line: &str, has: &str) -> bool {
     let mut rest = line;
@@ -125,6 +135,12 @@ fn squeeze(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ipv6_addresses_are_spelt_out() {
+        let all = "icmpv6 src=fd00:0000:0000:0000:0000:0000:0000:0001 id=7";
+        assert_eq!(spelt_out("icmpv6 src=fd00::1  id=7"), all);
+    }
 
     #[test]
     fn words_are_found_in_order() {

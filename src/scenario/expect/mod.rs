@@ -78,7 +78,7 @@ impl Case<'_> {
             Expect::Dropped(dropped) => self.dropped(dropped),
             Expect::Delivered(delivered) => self.delivered(delivered),
             Expect::Misdelivered(wrong) => self.misdelivered(wrong),
-            Expect::Conntrack(c) => self.lines(&c.ns, "/proc/net/nf_conntrack", &c.has, c.count),
+            Expect::Conntrack(c) => self.lines(&c.ns, "/proc/net/nf_conntrack", &counted::spelt_out(&c.has), c.count),
             Expect::Proc(p) => self.lines(&p.ns, &p.path, &p.has, p.count),
             Expect::Prints(p) => self.prints(p),
             Expect::Pinged(p) => self.pinged(p),

@@ -34,6 +34,9 @@ record! {
         mtu: Option<Spanned<u32>> [68..=65_535] = None,
         /// Whether it is up at the start.
         up: bool = true,
+        /// Whether it speaks IPv6 without an IPv6 address of its own: it then has a link-local address, and makes itself
+        /// others from router advertisements (SLAAC).
+        autoconf: bool = false,
     }
 }
 
@@ -176,7 +179,7 @@ impl Default for Bridge {
 impl Plain {
     /// A device with these addresses and defaults otherwise.
     pub fn with_addresses(addr: Vec<Spanned<IfAddr>>) -> Plain {
-        Plain { addr, mac: None, mtu: None, up: true }
+        Plain { addr, mac: None, mtu: None, up: true, autoconf: false }
     }
 }
 
@@ -188,6 +191,11 @@ impl Device {
             Device::Bridge(d) => &d.addr,
             Device::Vlan(d) => &d.addr,
         }
+    }
+
+    /// Whether it gets IPv6 addresses from router advertisements.
+    pub fn is_autoconf(&self) -> bool {
+        matches!(self, Device::Plain(d) | Device::Dummy(d) if d.autoconf)
     }
 
     /// The MAC address given to it.

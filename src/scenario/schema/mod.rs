@@ -15,10 +15,10 @@ pub use expect::{
     Prints, Probe, ProcFile, Seen, TcpOutcome, TcpReceived, UdpReceived,
 };
 pub use link::{Impairment, Link, LinkSettings};
-pub use namespace::{Expanded, Host, Namespace, Preset, ProcView, Router, Switch};
+pub use namespace::{Advertise, Expanded, Host, Namespace, Preset, ProcView, Router, Switch};
 pub use netfilter::{
-    Chain, Dnat, Filter, FilterRule, Masquerade, Match, Nat, Policy, PortForward, Redirect, Reject, RejectWith, Snat,
-    State,
+    Chain, Dnat, Filter, FilterRule, Masquerade, Match, Nat, Netmap, Policy, PortForward, Redirect, Reject, RejectWith,
+    Snat, State,
 };
 pub use reference::{Section, reference};
 pub use server::{Http, Listen, Server};

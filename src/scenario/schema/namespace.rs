@@ -1,10 +1,13 @@
 //! Namespaces and the presets that stand for common ones.
 
 use super::{Bridge, Device, Fdb, Filter, Nat, Plain, Port, Server};
-use crate::scenario::{
-    Entries, IfAddr, NeighLine, RouteLine, RuleLine, Span, Spanned,
-    node::Node,
-    read::{Read, Reader, choice, record},
+use crate::{
+    base::Prefix,
+    scenario::{
+        Entries, IfAddr, NeighLine, RouteLine, RuleLine, Span, Spanned,
+        node::Node,
+        read::{Read, Reader, choice, record},
+    },
 };
 use std::net::IpAddr;
 
@@ -26,6 +29,8 @@ record! {
         nat: Vec<Spanned<Nat>> = Vec::new(),
         /// Its firewall.
         filter: Filter = Filter::default(),
+        /// What it tells the hosts of its links by IPv6 router advertisements, as `radvd` does.
+        advertise: Vec<Spanned<Advertise>> = Vec::new(),
         /// The servers that run in it from the start.
         run: Vec<Spanned<Server>> = Vec::new(),
         /// Its own view of the parts of `/proc` that network namespaces share.
@@ -44,9 +49,24 @@ impl Default for Namespace {
             sysctl: Entries::default(),
             nat: Vec::new(),
             filter: Filter::default(),
+            advertise: Vec::new(),
             run: Vec::new(),
             proc: ProcView::default(),
         }
+    }
+}
+
+record! {
+    /// The router advertisements on one device (RFC 4861): three at the start, 16 s apart, and one for each host that asks.
+    pub struct Advertise is "a router advertisement" {
+        /// The device.
+        dev: Spanned<String>,
+        /// The prefixes of the link. Hosts make themselves addresses in those of 64 bits.
+        prefixes: Vec<Spanned<Prefix>> = Vec::new(),
+        /// Whether hosts may use it as their default gateway.
+        router: bool = true,
+        /// The MTU of the link in bytes. Default: not mentioned.
+        mtu: Option<Spanned<u32>> [1280..=65_535] = None,
     }
 }
 
@@ -74,7 +94,8 @@ choice! {
     pub enum Preset is "a namespace or preset", plain Plain(Namespace) {
         /// A namespace with exactly the settings given.
         Plain(Namespace),
-        /// A namespace that forwards packets: `net.ipv4.ip_forward` is 1. Takes every field of a namespace.
+        /// A namespace that forwards packets: `net.ipv4.ip_forward` and `net.ipv6.conf.all.forwarding` are 1. Takes every
+        /// field of a namespace.
         Router(Router),
         /// One cable, one address, one default route.
         Host(Host),
@@ -152,6 +173,13 @@ impl Read for Expanded {
     }
 }
 
+impl Namespace {
+    /// Whether a device of its own has an IPv6 address, or gets one.
+    pub fn speaks_ipv6(&self) -> bool {
+        self.devices.iter().any(|(_, d)| d.is_autoconf() || d.addresses().iter().any(|a| !a.local.is_ipv4()))
+    }
+}
+
 impl Preset {
     /// The plain settings this stands for; `span` is where it is written.
     pub fn expand(self, span: Span) -> Expanded {
@@ -159,8 +187,10 @@ impl Preset {
         let namespace = match self {
             Preset::Plain(namespace) => namespace,
             Preset::Router(Router(mut namespace)) => {
-                if namespace.sysctl.get(IP_FORWARD).is_none() {
-                    namespace.sysctl.0.push((IP_FORWARD.to_string().into(), "1".to_string().into()));
+                for key in FORWARDING {
+                    if namespace.sysctl.get(key).is_none() {
+                        namespace.sysctl.0.push((key.to_string().into(), "1".to_string().into()));
+                    }
                 }
                 namespace
             }
@@ -187,8 +217,8 @@ impl Preset {
     }
 }
 
-/// The setting that makes a router of a namespace.
-const IP_FORWARD: &str = "net.ipv4.ip_forward";
+/// The settings that make a router of a namespace.
+const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
 
 /// The fields of a router are those of a namespace.
 #[derive(Clone, PartialEq, Debug)]

@@ -21,6 +21,9 @@ choice! {
         PortForward(PortForward),
         /// Rewrites the destination to the namespace itself (prerouting).
         Redirect(Redirect),
+        /// Rewrites one network to another, both ways, and leaves the host part as it is: every inner address has an outer
+        /// one of its own (`NETMAP`; for IPv6, prefix translation).
+        Netmap(Netmap),
     }
 }
 
@@ -99,6 +102,18 @@ record! {
         udp: Option<Spanned<Ports>> = None,
         /// The new port. Default: unchanged.
         to: Option<Spanned<u16>> [1..=65_535] = None,
+    }
+}
+
+record! {
+    /// Translation of a network to another of the same size.
+    pub struct Netmap is "a netmap rule" {
+        /// The device that leads outside.
+        out: Spanned<String>,
+        /// The network inside.
+        inner: Spanned<Prefix>,
+        /// The network as it is seen outside.
+        outer: Spanned<Prefix>,
     }
 }
 

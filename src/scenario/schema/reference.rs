@@ -47,8 +47,8 @@ macro_rules! sections {
 /// ```
 pub fn reference() -> Vec<Section> {
     let mut all = sections! {
-        groups: Scenario, Limits, Namespace, Host, Switch, ProcView, Plain, Bridge, PortSettings, Vlan, LinkSettings,
-            Impairment, Masquerade, Snat, Dnat, PortForward, Redirect, Filter, Chain, Match, Reject, Listen, Http, Ping,
+        groups: Scenario, Limits, Namespace, Host, Switch, Advertise, ProcView, Plain, Bridge, PortSettings, Vlan, LinkSettings,
+            Impairment, Masquerade, Snat, Dnat, PortForward, Redirect, Netmap, Filter, Chain, Match, Reject, Listen, Http, Ping,
             Traceroute, UdpSend, TcpConnect, TcpBulk, HttpGet, Exec, Cat, Probe, Seen, HopList, PingResult,
             Dropped, Delivered, Misdelivered, Conntrack, ProcFile, HttpAnswer, TcpOutcome, TcpReceived, UdpReceived,
             Prints;
