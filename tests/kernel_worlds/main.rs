@@ -1,68 +1,128 @@
-//! Random worlds, in netsim and on a real kernel: what is seen must be the same.
+//! Random worlds, in netsim and on the kernel underneath: what is seen must be the same.
 //!
 //! A world is a small topology of hosts, bridges, routers and NAT with a few unusual or wrong things, and some traffic,
-//! written as a case in the oracle's form.
+//! written as a case in the oracle's form. It runs in netsim and in real namespaces, and the two observations are
+//! compared as those of every case. A difference counts if it comes again when the kernel runs the world again; then
+//! the world is made smaller as long as it differs, and written as a case: `target/kernel_worlds/NAME/`.
 //!
-//! `NETSIM_WORLDS_OUT=DIR` writes the cases of `NETSIM_WORLDS` worlds of the seed `NETSIM_WORLDS_SEED` instead of running
-//! them.
+//! Where namespaces may not be made the test says `skipped: …` and passes. `NETSIM_WORLDS=N` runs that many worlds,
+//! `NETSIM_WORLDS_SEED=S` those of another seed, `NETSIM_WORLDS_JOBS=J` so many at once. `NETSIM_WORLDS_OUT=DIR` only
+//! writes the cases.
 
+mod compare;
 mod emit;
 mod plan;
 mod topology;
 mod traffic;
 mod twists;
 
-use netsim::conform::{self, Case};
-use plan::{Plan, plans};
-use proptest::{
-    strategy::{Strategy, ValueTree},
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+use compare::{Verdict, World};
+use netsim::live;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
 };
-use std::{env, fs, path::PathBuf};
 
-/// The worlds of a seed, one after the other.
-struct Worlds(TestRunner);
+/// Worlds of the bounded run: the first ones of a fixed seed, and some that nobody has seen.
+const USUAL: u64 = 54;
+const FRESH: u64 = 6;
+/// The fixed seed.
+const SEED: u64 = 1;
+/// So many run at once; they mostly wait.
+const AT_ONCE: u64 = 8;
 
-impl Worlds {
-    fn new(seed: u64) -> Worlds {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        Worlds(TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)))
-    }
-
-    fn next(&mut self) -> impl ValueTree<Value = Plan> + use<> {
-        plans().new_tree(&mut self.0).expect("nothing is filtered out")
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how much is run, and where it goes, is the caller's choice")]
+#[expect(clippy::disallowed_methods, reason = "how much is run is the caller's choice")]
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().and_then(|v| v.parse().ok())
 }
 
-#[test]
-#[expect(clippy::disallowed_methods, reason = "how much is run, and where it goes, is the caller's choice")]
-fn worlds() {
-    let seed = number("NETSIM_WORLDS_SEED").unwrap_or(1);
-    let count = number("NETSIM_WORLDS").unwrap_or(60);
-    let mut worlds = Worlds::new(seed);
-    let out = env::var_os("NETSIM_WORLDS_OUT").map(PathBuf::from);
-    for i in 0..count {
-        let plan = worlds.next().current();
-        let name = format!("w{seed}-{i}");
-        let case = emit::case(&plan, &name);
-        let text = serde_json::to_string_pretty(&case).expect("a case is JSON");
-        let parsed = Case::parse(&text).unwrap_or_else(|e| panic!("{name}: {e}\n{text}"));
-        match &out {
-            Some(dir) => {
-                fs::create_dir_all(dir.join(&name)).expect("a folder for the case");
-                fs::write(dir.join(&name).join("case.json"), text).expect("the case is written");
-            }
-            None => {
-                if let Err(e) = conform::run(&parsed, 1) {
-                    println!("{name}: {e}");
-                }
-            }
+/// The worlds to run: seed and number.
+#[expect(clippy::disallowed_methods, reason = "a fresh seed is one no run had before")]
+fn chosen() -> Vec<World> {
+    let of = |seed: u64, count: u64| (0..count).map(move |index| World { seed, index });
+    let seed = number("NETSIM_WORLDS_SEED");
+    if let Some(only) = number("NETSIM_WORLDS_ONLY") {
+        return vec![World { seed: seed.unwrap_or(SEED), index: only }];
+    }
+    match (number("NETSIM_WORLDS"), seed) {
+        (None, None) => {
+            let fresh = SystemTime::now().duration_since(UNIX_EPOCH).map_or(2, |t| t.as_secs());
+            of(SEED, USUAL).chain(of(fresh, FRESH)).collect()
         }
+        (count, seed) => of(seed.unwrap_or(SEED), count.unwrap_or(USUAL)).collect(),
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "where cases are written is the caller's choice")]
+fn worlds() {
+    let worlds = chosen();
+    if let Some(dir) = env::var_os("NETSIM_WORLDS_OUT").map(PathBuf::from) {
+        for w in &worlds {
+            write(&dir.join(w.name()), &w.case(), None);
+        }
+        return;
+    }
+    if let Err(e) = live::available() {
+        println!("skipped: {e}");
+        return;
+    }
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kernel_worlds");
+    let (next, told) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    thread::scope(|s| {
+        for _ in 0..number("NETSIM_WORLDS_JOBS").unwrap_or(AT_ONCE) {
+            s.spawn(|| {
+                while let Some(w) = worlds.get(next.fetch_add(1, Ordering::SeqCst) as usize) {
+                    let verdict = w.examine();
+                    let mut told = told.lock().expect("nobody panics with it");
+                    tell(w, &verdict, &home);
+                    told.push(verdict);
+                }
+            });
+        }
+    });
+    let verdicts = told.into_inner().expect("nobody panicked with it");
+    let count = |of: fn(&Verdict) -> bool| verdicts.iter().filter(|v| of(v)).count();
+    let refused = count(|v| matches!(v, Verdict::Refused(_)));
+    let unstable = count(|v| matches!(v, Verdict::Unstable(_)));
+    let different = count(|v| matches!(v, Verdict::Different { .. }));
+    let compared = verdicts.len() - refused;
+    println!("worlds: {compared} compared, {unstable} unstable, {different} different");
+    if refused > 0 {
+        println!("({refused} more could not be built or run on this kernel)");
+    }
+    assert_eq!(different, 0, "worlds differ from the kernel; the smallest of each: {}", home.display());
+}
+
+/// A line for a world that was not the same, and its case if it differs.
+fn tell(w: &World, verdict: &Verdict, home: &Path) {
+    let first = |found: &[String]| found.iter().take(3).map(|d| format!("\n      {d}")).collect::<String>();
+    match verdict {
+        Verdict::Same => {}
+        Verdict::Refused(why) => println!("no    {}: {why}", w.name()),
+        Verdict::Unstable(found) => println!("UNSTABLE {}: the kernel does not repeat itself{}", w.name(), first(found)),
+        Verdict::Different { case, observed, found } => {
+            let dir = home.join(w.name());
+            write(&dir, case, Some(observed));
+            let text: String = found.iter().map(|d| format!("{d}\n")).collect();
+            fs::write(dir.join("differences"), text).expect("the differences are written");
+            println!("FAIL  {} ({} differences; seed {}, world {}){}", w.name(), found.len(), w.seed, w.index, first(found));
+        }
+    }
+}
+
+/// Writes a case, and what the kernel did.
+fn write(dir: &Path, case: &serde_json::Value, observed: Option<&str>) {
+    fs::create_dir_all(dir).expect("a folder for the case");
+    let text = serde_json::to_string_pretty(case).expect("a case is JSON");
+    fs::write(dir.join("case.json"), text + "\n").expect("the case is written");
+    if let Some(text) = observed {
+        fs::write(dir.join("observed.json"), text).expect("the observation is written");
     }
 }

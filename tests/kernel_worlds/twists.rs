@@ -218,7 +218,7 @@ fn metrics(net: &mut Net, t: Choice) {
     let node = chosen(net, t.a, t.d % 2 == 0);
     let Some(first) = node.routes.first().cloned() else { return };
     let mut other = first;
-    other["metric"] = json!(*pick(&[1, 10, 200, 1024], t.b));
+    other["metric"] = json!(*pick(&[1, 10, 200, 2000], t.b));
     match t.c % 4 {
         0 => {
             other.as_object_mut().expect("routes are objects").remove("via");
@@ -248,7 +248,7 @@ fn policy_rule(net: &mut Net, t: Choice) {
         0 => json!({"from": prefix(ipv6, subnet)}),
         1 => json!({"to": prefix(ipv6, subnet)}),
         2 if !ipv6 => json!({"iif": node.ifaces[addressed(node, t.c)].name}),
-        3 if !ipv6 => json!({"tos": 16}),
+        3 if !ipv6 => json!({"tos": 10}),
         4 => json!({"from": address(ipv6, subnet, 11), "not": true}),
         _ => json!({"from": address(ipv6, subnet, 11)}),
     };
