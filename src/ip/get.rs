@@ -63,6 +63,15 @@ impl Answer {
         let _ = write!(self.words, " {key} {value}");
     }
 
+    /// The mark asked for, if any.
+    fn say_mark(&mut self, mark: u32) {
+        match mark {
+            0 => {}
+            1..16 => self.say("mark", mark),
+            _ => self.say("mark", format_args!("{mark:#x}")),
+        }
+    }
+
     fn note(&mut self, text: impl std::fmt::Display) {
         let _ = write!(self.cache, "{text} ");
     }
@@ -122,6 +131,7 @@ impl Kernel {
         if q.src != Some(way.src) {
             answer.say("src", way.src);
         }
+        answer.say_mark(q.mark);
         answer.say("uid", 0);
         match way.kind {
             RouteType::Local => answer.note("<local>"),
@@ -204,6 +214,7 @@ impl Kernel {
         let out = if way.forward { way.out } else { self.ns(ns).lo };
         answer.say("dev", self.dev_name(out));
         self.say_table(ns, &mut answer, q);
+        answer.say_mark(q.mark);
         match way.kind {
             RouteType::Local => answer.note("<local>"),
             RouteType::Broadcast => answer.note("<local,brd>"),

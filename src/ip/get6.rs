@@ -29,12 +29,15 @@ impl Kernel {
         let hash = self.flow_hash(ns, q.src.unwrap_or(any), q.dst, q.proto, q.sport, q.dport);
         if let (Some(iif), IpAddr::V6(dst)) = (q.iif, q.dst) {
             let src = if let Some(IpAddr::V6(src)) = q.src { src } else { Ipv6Addr::UNSPECIFIED };
-            self.input_route6(ns, iif, src, dst, (q.tos, q.mark, hash)).map_err(|no| match no.reason {
-                DropReason::RouteProhibit => Errno::EACCES,
-                DropReason::RouteUnreachable => Errno::EHOSTUNREACH,
-                DropReason::RouteBlackhole => Errno::EINVAL,
-                _ => Errno::ENETUNREACH,
-            })?;
+            match self.input_route6(ns, iif, src, dst, (q.tos, q.mark, hash)) {
+                Err(no) if no.reason == DropReason::RouteProhibit => return Err(Errno::EACCES),
+                Err(no) if no.reason == DropReason::RouteUnreachable => return Err(Errno::EHOSTUNREACH),
+                Err(no) if no.reason == DropReason::RouteBlackhole => return Err(Errno::EINVAL),
+                // There is a route; that a host does not forward is no concern of the tables.
+                Err(no) if no.reason == DropReason::IpInAddrErrors => {}
+                Err(_) => return Err(Errno::ENETUNREACH),
+                Ok(_) => {}
+            }
         }
         let way = self.route_output6(ns, &request)?;
         let oif = q.oif.filter(|d| *d != self.ns(ns).lo);

@@ -1,11 +1,11 @@
 //! Between the way of a packet and netfilter.
 
 use crate::{
-    base::{DevId, NsId},
+    base::{DevId, NsId, proto},
     kernel::Kernel,
     netfilter::{HookEnv, HookFacts, RejectWith, Verdict},
     trace::{DropReason, Event, HookPoint},
-    wire::{Frame, IpHeader},
+    wire::{Frame, IpHeader, checksum, icmp},
 };
 use std::net::IpAddr;
 
@@ -111,6 +111,11 @@ impl Kernel {
 
     /// Answers a packet that a rule rejected (nf_send_unreach, nf_send_reset).
     fn reject(&mut self, ns: NsId, in_dev: Option<DevId>, ip: &IpHeader, frame: &Frame, with: RejectWith) {
+        // Nobody is told about a packet that may be damaged, nor about one that is only a part of what its checksum is
+        // of (nf_reject_verify_csum, reject6_csum_ok).
+        if ip.is_fragment() && !spares_checksum(ip, frame) || !transport_intact(ip, frame) {
+            return;
+        }
         match with.icmp(ip.is_ipv4()) {
             Some((kind, code)) => self.icmp_error(ns, in_dev, ip, frame, kind, code, 0),
             // A filter's resets are not TCP's own and are not counted as such (nf_send_reset).
@@ -118,5 +123,27 @@ impl Kernel {
                 self.tcp_reset(ns, ip, frame);
             }
         }
+    }
+}
+
+/// Whether the packet carries no checksum over all of it: GRE, DCCP, ESP, AH, SCTP, UDP-Lite, and UDP that does without.
+fn spares_checksum(ip: &IpHeader, frame: &Frame) -> bool {
+    match ip.proto {
+        proto::UDP => ip.is_ipv4() && ip.payload(frame.data()).get(6..8) == Some(&[0, 0]),
+        other => matches!(other, proto::GRE | 33 | 50 | 51 | 132 | 136),
+    }
+}
+
+/// Whether the checksum of what the packet carries is right, or need not be looked at. Of protocols it does not know the
+/// kernel expects that their words sum up (nf_ip_checksum; case filter-reject-checksums).
+fn transport_intact(ip: &IpHeader, frame: &Frame) -> bool {
+    let l4 = ip.payload(frame.data());
+    if ip.is_fragment() || !super::transport::untrusted(frame) || spares_checksum(ip, frame) {
+        return true;
+    }
+    match ip.proto {
+        proto::ICMP => icmp::checksum_ok(l4, ip.src, ip.dst),
+        proto::TCP | proto::UDP | proto::ICMPV6 => checksum::upper(ip.src, ip.dst, ip.proto, l4) == 0,
+        _ => checksum::of(l4) == 0,
     }
 }

@@ -178,7 +178,11 @@ impl Kernel {
             mib.inc(counter);
         }
         let n = self.ns(ns);
-        if !to_one && matches!(kind, icmp::ECHO | icmp::TIMESTAMP) && n.knobs.on(Knob::IcmpEchoIgnoreBroadcasts) {
+        // RFC 1122 §3.2.2: unknown types are discarded; §3.2.2.6, §3.2.2.8: of messages to several only questions count.
+        let questions = [icmp::ECHO, icmp::TIMESTAMP, icmp::MASK_REQUEST, icmp::MASK_REPLY];
+        let ignored = matches!(kind, icmp::ECHO | icmp::TIMESTAMP) && n.knobs.on(Knob::IcmpEchoIgnoreBroadcasts);
+        if kind > NR_ICMP_TYPES || !to_one && (ignored || !questions.contains(&kind)) {
+            self.ns_mut(ns).mib.inc(Mib::IcmpInErrors);
             return self.core.drop(ns, Some(dev), frame, DropReason::InvalidProto);
         }
         match kind {
@@ -235,10 +239,18 @@ impl Kernel {
         };
         let mtu = if kind == icmp::UNREACHABLE && code == unreach::FRAG_NEEDED { be16(message, 6) as u32 } else { 0 };
         let matched = self.socket_error(ns, dev, ip.src, &inner, kind, code, mtu, quoted);
+        self.count_unmatched(ns, &inner, matched);
         if mtu > 0 && matched {
             self.learn_pmtu(ns, inner.dst, mtu);
         }
         self.core.deliver(ns, Some(dev), frame, Delivery::Icmp);
+    }
+
+    /// Errors about datagrams and segments no socket sent are counted as errors themselves (__udp4_lib_err, tcp_v4_err).
+    pub(crate) fn count_unmatched(&mut self, ns: NsId, inner: &IpHeader, matched: bool) {
+        if !matched && matches!(inner.proto, proto::TCP | proto::UDP) {
+            self.ns_mut(ns).mib.count(inner.is_ipv4(), Mib::IcmpInErrors);
+        }
     }
 
     /// Remembers the MTU of the path to `dst` (ip_rt_update_pmtu): never below `min_pmtu`, for `mtu_expires`.
@@ -262,7 +274,9 @@ impl Kernel {
         let inner = IpHeader::parse_quoted(quoted).filter(|h| quoted.len() >= h.header_len + 8);
         if let Some(inner) = inner {
             let tuple = ports::tuple(&inner, &quoted[inner.header_len..]);
-            if self.socket_matches(ns, tuple) {
+            let matched = self.socket_matches(ns, tuple);
+            self.count_unmatched(ns, &inner, matched);
+            if matched {
                 self.apply_redirect(ns, dev, ip.src, inner.dst, gateway);
             }
         }

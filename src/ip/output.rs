@@ -34,10 +34,17 @@ impl Kernel {
         let mut frame = frame;
         if self.ns(ns).netfilter.is_some() {
             let hook = self.run_hook_slow(ns, HookPoint::Output, None, Some(route.dev), None, &mut ip, frame);
-            let (passed, reroute) = hook.map_err(|verdict| match verdict {
-                Verdict::Drop(_) | Verdict::Reject(_) => Errno::EPERM,
-                Verdict::Accept => unreachable!("an accepted packet is given back"),
-            })?;
+            let (passed, reroute) = match hook {
+                Ok(passed) => passed,
+                Err(Verdict::Drop(_) | Verdict::Reject(_)) => {
+                    // TCP queues its segments by another way (ip_send_skb, ip_queue_xmit).
+                    if ip.is_ipv4() && ip.proto != proto::TCP {
+                        self.ns_mut(ns).mib.inc(Mib::IpOutDiscards);
+                    }
+                    return Err(Errno::EPERM);
+                }
+                Err(Verdict::Accept) => unreachable!("an accepted packet is given back"),
+            };
             frame = passed;
             if reroute {
                 // DNAT or a mark changed what decides about the way (ip_route_me_harder).

@@ -117,15 +117,16 @@ impl Kernel {
         };
         let found = match n.fib.lookup(&key, self.ignore_linkdown(ns)) {
             Ok(f) => f,
-            Err(LookupError::Unreachable) => return Err(Errno::EHOSTUNREACH),
-            Err(LookupError::Prohibit) => return Err(Errno::EACCES),
-            Err(LookupError::Blackhole) => return Err(Errno::EINVAL),
-            Err(_) => match req.oif {
-                // A socket bound to a device reaches its link even without a route.
-                Some(oif) if self.dev(oif).is_running() => {
+            Err(e) => match (e, req.oif) {
+                // A socket bound to a device reaches its link whatever the tables say ("apparently, routing tables are
+                // wrong", ip_route_output_key_hash_rcu).
+                (_, Some(oif)) if self.dev(oif).is_running() => {
                     let src = req.src.or_else(|| self.select_source(oif, dst)).ok_or(Errno::ENETUNREACH)?;
                     return Ok(self.way(ns, oif, dst, src, dst, RouteType::Unicast, None));
                 }
+                (LookupError::Unreachable, _) => return Err(Errno::EHOSTUNREACH),
+                (LookupError::Prohibit, _) => return Err(Errno::EACCES),
+                (LookupError::Blackhole, _) => return Err(Errno::EINVAL),
                 _ => return Err(Errno::ENETUNREACH),
             },
         };

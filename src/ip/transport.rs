@@ -26,10 +26,11 @@ impl Kernel {
     /// A UDP datagram for this namespace (`__udp4_lib_rcv`). `to_one` is false for broadcasts and groups.
     pub(crate) fn udp_input(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame, to_one: bool) {
         let verify = untrusted(&frame);
+        let via = self.seen_by(ns, dev, ip.dst);
         let n = &mut self.nss[ns.index()];
         let l4 = ip.payload(frame.data());
         let outcome = match &mut n.sockets {
-            Some(s) => s.udp_input(&ip, l4, Some(dev), !to_one, verify),
+            Some(s) => s.udp_input(&ip, l4, Some(via), !to_one, verify),
             None => DatagramOutcome::NoSocket,
         };
         match outcome {
@@ -59,6 +60,15 @@ impl Kernel {
         }
     }
 
+    /// The device sockets see a packet come in by: of what a namespace sends itself over `lo`, the device the address
+    /// belongs to (the packet keeps its output route, whose `rt_iif` that is; inet_iif).
+    fn seen_by(&self, ns: NsId, dev: DevId, dst: IpAddr) -> DevId {
+        if dev != self.ns(ns).lo || !dst.is_ipv4() {
+            return dev;
+        }
+        self.ns(ns).fib.local_dev(dst).unwrap_or(dev)
+    }
+
     /// A TCP segment for this namespace (`tcp_v4_rcv`).
     pub(crate) fn tcp_input(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame) {
         let l4 = ip.payload(frame.data());
@@ -73,7 +83,8 @@ impl Kernel {
             mib.inc(Mib::TcpInCsumErrors);
             return self.core.drop(ns, Some(dev), frame, DropReason::TcpCsum);
         }
-        let target = self.ns(ns).sockets.as_ref().and_then(|s| s.tcp_target(&ip, &segment, Some(dev)));
+        let via = self.seen_by(ns, dev, ip.dst);
+        let target = self.ns(ns).sockets.as_ref().and_then(|s| s.tcp_target(&ip, &segment, Some(via)));
         let outcome = match target {
             None => SegmentOutcome::NoSocket,
             Some(target) => self.tcp_segment(ns, dev, target, &ip, segment, &frame),
@@ -148,8 +159,9 @@ impl Kernel {
 
     /// Gives copies of a packet to raw sockets; true if any took one (`raw_local_deliver`).
     pub(crate) fn raw_input(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: &Frame) -> bool {
+        let via = self.seen_by(ns, dev, ip.dst);
         let Some(sockets) = &mut self.nss[ns.index()].sockets else { return false };
-        let taken = sockets.raw_input(ip, frame.data(), Some(dev)) > 0;
+        let taken = sockets.raw_input(ip, frame.data(), Some(via)) > 0;
         if taken {
             self.sockets_changed(ns);
         }
@@ -158,9 +170,10 @@ impl Kernel {
 
     /// An echo reply: for the ping socket with its identifier, or for raw sockets, which have their copies already.
     pub(crate) fn ping_input(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame) {
+        let via = self.seen_by(ns, dev, ip.dst);
         let sockets = self.nss[ns.index()].sockets.as_deref_mut();
         let outcome = sockets.map_or(DatagramOutcome::NoSocket, |s| {
-            match s.ping_input(&ip, ip.payload(frame.data()), Some(dev)) {
+            match s.ping_input(&ip, ip.payload(frame.data()), Some(via)) {
                 DatagramOutcome::NoSocket if s.has_raw(ip.proto) => DatagramOutcome::Delivered(1),
                 outcome => outcome,
             }
@@ -317,7 +330,7 @@ impl Kernel {
 
 /// Checksums of packets that never left the simulator's own hands are right by construction; those of damaged packets
 /// and of packets somebody else made have to be looked at.
-fn untrusted(frame: &Frame) -> bool {
+pub(super) fn untrusted(frame: &Frame) -> bool {
     frame.meta().corrupted || frame.meta().src_ns.is_none()
 }
 

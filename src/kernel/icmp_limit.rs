@@ -18,7 +18,6 @@ struct Peer {
     tokens: Time,
     last: Option<Time>,
     redirects: u32,
-    redirect_last: Option<Time>,
 }
 
 impl Peer {
@@ -110,16 +109,18 @@ impl Limits {
         const LOAD: Time = 20_000_000;
         const NUMBER: u32 = 9;
         const SILENCE: Time = LOAD << (NUMBER + 1);
+        // The bucket of errors is the same: after a redirect it is empty (rate_tokens, rate_last).
         let p = self.peer(dst);
-        if p.redirect_last.is_none_or(|t| now > t + SILENCE) {
+        if p.last.is_none_or(|t| now > t + SILENCE) {
+            p.tokens = 0;
             p.redirects = 0;
         }
         if p.redirects >= NUMBER {
-            p.redirect_last = Some(now);
+            p.last = Some(now);
             return false;
         }
-        if p.redirects == 0 || p.redirect_last.is_none_or(|t| now > t + (LOAD << p.redirects)) {
-            p.redirect_last = Some(now);
+        if p.redirects == 0 || p.last.is_none_or(|t| now > t + (LOAD << p.redirects)) {
+            p.last = Some(now);
             p.redirects += 1;
             return true;
         }

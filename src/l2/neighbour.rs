@@ -23,8 +23,9 @@ impl Kernel {
             return self.send_to_station(dev, frame, mac, owner, ethertype);
         }
         if !d.arp {
-            // NOARP devices send to nobody in particular (arp_constructor: dev->broadcast is the fallback).
-            return self.send_to_station(dev, frame, Mac::BROADCAST, None, ethertype);
+            // NOARP devices take their own address for everybody's (arp_constructor, ndisc_constructor).
+            let own = d.mac;
+            return self.send_to_station(dev, frame, own, None, ethertype);
         }
         let mut actions = std::mem::take(&mut self.scratch.neigh);
         let params = self.devs[dev.index()].conf.neighbour(next_hop.is_ipv4());

@@ -140,6 +140,11 @@ impl Fib {
         self.table(Family::of(addr), table::LOCAL)?.search(&addr, |route| Some(route.kind))
     }
 
+    /// The device the entry for `addr` in table local names.
+    pub fn local_dev(&self, addr: IpAddr) -> Option<DevId> {
+        self.table(Family::of(addr), table::LOCAL)?.search(&addr, |route| route.hops().first().and_then(|h| h.dev))
+    }
+
     /// What kind of address this is here: `Local`, `Broadcast`, `Anycast` or `Multicast`, by its form or by table
     /// local, else `Unicast`. With `dev` only entries of that device count (`inet_addr_type`,
     /// `inet_addr_type_dev_table`).
@@ -172,7 +177,12 @@ fn search<'a>(table: &'a Table, key: &FlowKey, scope: Scope, ignore_linkdown: bo
         if route.tos != 0 && route.tos != key.tos & TOS_MASK || route.scope < scope {
             return None;
         }
-        let hop = if route.kind.is_special() { None } else { Some(pick(&route.hops, key, ignore_linkdown)?) };
+        let hop = match route.kind.is_special() {
+            // IPv6 keeps special routes on lo: who is bound to a device does not see them (rt6_check_dev).
+            true if key.oif.is_some() && key.dst.is_ipv6() => return None,
+            true => None,
+            false => Some(pick(&route.hops, key, ignore_linkdown)?),
+        };
         Some((route, hop))
     })
 }

@@ -51,7 +51,11 @@ impl Kernel {
         if peer.ip().is_unspecified() {
             peer.set_ip(this_host(local.ip(), peer.ip()));
         }
-        let route = self.route_from(id, peer)?;
+        let mut route = self.route_from(id, peer)?;
+        if local.ip().is_unspecified() && peer.is_ipv4() && !route.src.is_unspecified() {
+            // Once the source is known the tables are asked again, by rules about it too (ip_route_connect).
+            route = self.route_with(id, peer, Some(route.src))?;
+        }
         let group = matches!(route.kind, RouteType::Broadcast | RouteType::Multicast);
         if kind != SockKind::Tcp {
             if route.kind == RouteType::Broadcast && !self.options(id)?.broadcast {
@@ -87,6 +91,11 @@ impl Kernel {
     /// The way from a socket to `dst`: its bound address (unless that is a broadcast or group address), its device, its
     /// mark and its TOS decide.
     pub(super) fn route_from(&mut self, id: SockId, dst: SocketAddr) -> Result<RouteOut, Errno> {
+        self.route_with(id, dst, None)
+    }
+
+    /// The same for a socket that is not bound, once `src` was chosen for it.
+    fn route_with(&mut self, id: SockId, dst: SocketAddr, src: Option<IpAddr>) -> Result<RouteOut, Errno> {
         let ns = id.ns;
         let s = self.ns(ns).sockets.as_deref().and_then(|s| s.get(id.slot)).ok_or(Errno::EBADF)?;
         let (local, opts) = (s.local(), s.options());
@@ -95,7 +104,7 @@ impl Kernel {
             && !local.ip().is_multicast()
             && self.ns(ns).fib.local_kind(local.ip()) != Some(RouteType::Broadcast);
         let request = OutRequest {
-            src: own.then_some(local.ip()),
+            src: src.or(own.then_some(local.ip())),
             dst: dst.ip(),
             oif: opts.device.or(self.scoped_device(ns, dst)),
             mark: opts.mark,

@@ -22,6 +22,10 @@ pub const PARAM_PROBLEM: u8 = 12;
 pub const TIMESTAMP: u8 = 13;
 /// ICMP timestamp reply.
 pub const TIMESTAMP_REPLY: u8 = 14;
+/// Address mask request (RFC 950).
+pub const MASK_REQUEST: u8 = 17;
+/// Address mask reply.
+pub const MASK_REPLY: u8 = 18;
 
 /// Codes of [`UNREACHABLE`].
 pub mod unreach {

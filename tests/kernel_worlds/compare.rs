@@ -33,7 +33,11 @@ pub enum Verdict {
     /// The kernel did not do the same twice.
     Unstable(Vec<String>),
     /// The smallest world found that differs, what the kernel did in it, and the differences.
-    Different { case: Value, observed: String, found: Vec<String> },
+    Different {
+        case: Value,
+        observed: String,
+        found: Vec<String>,
+    },
 }
 
 /// What the kernel did, and what netsim did otherwise.

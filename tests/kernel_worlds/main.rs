@@ -106,13 +106,22 @@ fn tell(w: &World, verdict: &Verdict, home: &Path) {
     match verdict {
         Verdict::Same => {}
         Verdict::Refused(why) => println!("no    {}: {why}", w.name()),
-        Verdict::Unstable(found) => println!("UNSTABLE {}: the kernel does not repeat itself{}", w.name(), first(found)),
+        Verdict::Unstable(found) => {
+            println!("UNSTABLE {}: the kernel does not repeat itself{}", w.name(), first(found))
+        }
         Verdict::Different { case, observed, found } => {
             let dir = home.join(w.name());
             write(&dir, case, Some(observed));
             let text: String = found.iter().map(|d| format!("{d}\n")).collect();
             fs::write(dir.join("differences"), text).expect("the differences are written");
-            println!("FAIL  {} ({} differences; seed {}, world {}){}", w.name(), found.len(), w.seed, w.index, first(found));
+            println!(
+                "FAIL  {} ({} differences; seed {}, world {}){}",
+                w.name(),
+                found.len(),
+                w.seed,
+                w.index,
+                first(found)
+            );
         }
     }
 }

@@ -57,8 +57,8 @@ fn walkers(net: &Net) -> Vec<&Node> {
 
 fn act(net: &Net, c: Choice, i: u16) -> Vec<Value> {
     const ALL: [fn(&Net, Choice, u16) -> Vec<Value>; 20] = [
-        ping, ping, ping, ping, ping, udp, udp, udp, tcp, tcp, traceroute, route_get, route_get, inject, inject, inject,
-        change, change, change, dump,
+        ping, ping, ping, ping, ping, udp, udp, udp, tcp, tcp, traceroute, route_get, route_get, inject, inject,
+        inject, change, change, change, dump,
     ];
     pick(&ALL, c.kind)(net, c, i)
 }
@@ -157,7 +157,8 @@ fn udp(net: &Net, c: Choice, i: u16) -> Vec<Value> {
         9 => step["opts"] = json!({"device": device(me, c.d)}),
         10 if !net.ipv6 => {
             let subnet = 1 + c.d % net.lans.max(1);
-            let to = pick(&[format!("10.0.{subnet}.255"), "255.255.255.255".into(), "224.0.0.1".into()], c.d / 4).clone();
+            let to =
+                pick(&[format!("10.0.{subnet}.255"), "255.255.255.255".into(), "224.0.0.1".into()], c.d / 4).clone();
             step["to"] = json!(at(false, &to, port));
             step["opts"] = json!({"broadcast": c.d & 1 == 0});
         }
@@ -242,7 +243,9 @@ fn inject(net: &Net, c: Choice, i: u16) -> Vec<Value> {
     let dst_mac = match c.b % 8 {
         0..=5 => near,
         6 => "bcast".to_string(),
-        _ => pick(&["02:00:00:00:55:55".to_string(), "01:00:5e:00:00:01".into(), pick(&macs, c.d).clone()], c.d).clone(),
+        _ => {
+            pick(&["02:00:00:00:55:55".to_string(), "01:00:5e:00:00:01".into(), pick(&macs, c.d).clone()], c.d).clone()
+        }
     };
     let mine = iface.addresses().next().unwrap_or_default();
     let src = match c.d % 8 {
@@ -250,7 +253,8 @@ fn inject(net: &Net, c: Choice, i: u16) -> Vec<Value> {
         4 => pick(&all, c.d / 8).clone(),
         5 => "192.0.2.77".to_string(),
         6 => format!("10.0.{}.55", iface.subnet),
-        _ => pick(&["127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.5", "240.0.0.1", "10.0.1.255"], c.d / 8).to_string(),
+        _ => pick(&["127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.5", "240.0.0.1", "10.0.1.255"], c.d / 8)
+            .to_string(),
     };
     let dst = target(net, me, c.b.rotate_left(3));
     let dst = if dst.starts_with("127") { format!("10.0.{}.255", iface.subnet) } else { dst };
@@ -300,8 +304,20 @@ fn inject(net: &Net, c: Choice, i: u16) -> Vec<Value> {
         }
         15 | 16 => {
             ip["options"] = json!(*pick(
-                &["94040000", "01010100", "07070400000000", "440c05000000000000000000", "83070400000000", "8907040a000101",
-                  "8204", "0101", "00", "9999", "0703", "44080500000000ff"],
+                &[
+                    "94040000",
+                    "01010100",
+                    "07070400000000",
+                    "440c05000000000000000000",
+                    "83070400000000",
+                    "8907040a000101",
+                    "8204",
+                    "0101",
+                    "00",
+                    "9999",
+                    "0703",
+                    "44080500000000ff"
+                ],
                 c.d
             ));
             frame["icmp"] = echo;
@@ -455,7 +471,16 @@ fn dump(net: &Net, c: Choice, _: u16) -> Vec<Value> {
         return vec![json!({"op": "dump", "node": me.name, "what": what, "settle": 0})];
     }
     let all: &[&[&str]] = match net.ipv6 {
-        false => &[&["routes", "rules"], &["neigh"], &["addr", "links"], &["snmp"], &["conntrack"], &["proc_arp"], &["proc_udp", "proc_tcp"], &["proc_route"]],
+        false => &[
+            &["routes", "rules"],
+            &["neigh"],
+            &["addr", "links"],
+            &["snmp"],
+            &["conntrack"],
+            &["proc_arp"],
+            &["proc_udp", "proc_tcp"],
+            &["proc_route"],
+        ],
         true => &[&["routes6"], &["neigh6"], &["addr", "links"]],
     };
     let mut step = json!({"op": "dump", "node": me.name, "what": pick(all, c.b), "settle": 0});

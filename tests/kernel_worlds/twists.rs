@@ -159,11 +159,8 @@ fn routing_loop(net: &mut Net, t: Choice) {
         net.nodes[y].with_address().filter(|i| i.subnet >= 20).find(shared).and_then(|i| i.addresses().next())
     };
     let (x, y) = (routers[0], routers[1]);
-    let dst = if t.a % 2 == 0 {
-        json!("default")
-    } else {
-        json!(if net.ipv6 { "2001:db8:99::/48" } else { "192.0.2.0/24" })
-    };
+    let dst =
+        if t.a % 2 == 0 { json!("default") } else { json!(if net.ipv6 { "2001:db8:99::/48" } else { "192.0.2.0/24" }) };
     for (from, to) in [(x, y), (y, x)] {
         if let Some(via) = peer(net, from, to) {
             let node = &mut net.nodes[from];
@@ -415,7 +412,9 @@ fn some_match(net: &Net, b: u8, c: u8) -> Value {
         3 => json!({"src": prefix(net.ipv6, subnet)}),
         4 => json!({"dst": address(net.ipv6, subnet, 11)}),
         5 if net.ipv6 => json!({"proto": "udp"}),
-        5 => json!({"proto": "icmp", "icmp_type": *pick(&["echo-request", "echo-reply", "destination-unreachable", "time-exceeded"], c)}),
+        5 => {
+            json!({"proto": "icmp", "icmp_type": *pick(&["echo-request", "echo-reply", "destination-unreachable", "time-exceeded"], c)})
+        }
         _ => json!({"proto": "tcp"}),
     }
 }
@@ -425,7 +424,13 @@ pub fn some_chain(net: &Net, t: Choice) -> (&'static str, &'static str, Vec<Valu
     let hook = *pick(&["forward", "input", "output", "prerouting"], t.b);
     let mut rules = Vec::new();
     let with = *pick(
-        &["icmp-port-unreachable", "icmp-host-unreachable", "icmp-admin-prohibited", "icmp-net-unreachable", "tcp-reset"],
+        &[
+            "icmp-port-unreachable",
+            "icmp-host-unreachable",
+            "icmp-admin-prohibited",
+            "icmp-net-unreachable",
+            "tcp-reset",
+        ],
         t.d,
     );
     if t.c % 3 == 0 && hook != "prerouting" {
@@ -469,8 +474,7 @@ fn nat(net: &mut Net, t: Choice) {
         return filter(net, t);
     }
     let lans = net.lans;
-    let servers: Vec<String> =
-        net.nodes.iter().filter(|n| n.role == Role::Host).filter_map(Node::address).collect();
+    let servers: Vec<String> = net.nodes.iter().filter(|n| n.role == Role::Host).filter_map(Node::address).collect();
     let node = chosen(net, t.a, true);
     let iface = &node.ifaces[addressed(node, t.b)];
     let (dev, own) = (iface.name.clone(), iface.addresses().next().unwrap_or_default());
@@ -510,8 +514,16 @@ fn port_flags(net: &mut Net, t: Choice) {
     }
     let (n, i) = *pick(&ports, t.a);
     let flags = *pick(
-        &[("isolated", true), ("hairpin", true), ("learning", false), ("flood", false), ("mcast_flood", false),
-          ("bcast_flood", false), ("neigh_suppress", true), ("locked", true)],
+        &[
+            ("isolated", true),
+            ("hairpin", true),
+            ("learning", false),
+            ("flood", false),
+            ("mcast_flood", false),
+            ("bcast_flood", false),
+            ("neigh_suppress", true),
+            ("locked", true),
+        ],
         t.b,
     );
     // With IPv4 only: the kernel's bridge answers for IPv6 neighbours in its own way.

@@ -5,7 +5,7 @@ mod stats;
 
 use super::{App, Context, Outcome};
 use crate::{
-    base::{Errno, MS, SEC, SockId, Time, US, proto},
+    base::{DevId, Errno, MS, SEC, SockId, Time, US, proto},
     socket::{Datagram, ErrorOrigin, Family, PmtuDiscover, SockKind, SockOpt, SocketError},
     wire::{IpHeader, be16, be32, icmp},
 };
@@ -52,6 +52,8 @@ pub struct PingConfig {
     pub deadline: Option<Time>,
     /// Source address (`-I`).
     pub source: Option<IpAddr>,
+    /// The device to send by (`-I`).
+    pub device: Option<String>,
     /// Whether broadcast addresses may be pinged (`-b`).
     pub broadcast: bool,
     /// Type of service (`-Q`).
@@ -74,6 +76,7 @@ impl Default for PingConfig {
             wait: 10 * SEC,
             deadline: None,
             source: None,
+            device: None,
             broadcast: false,
             tos: 0,
             id: None,
@@ -97,6 +100,8 @@ pub struct Ping {
     stats: Stats,
     sock: Option<SockId>,
     redirects: Option<SockId>,
+    /// The device to send by, and the address requests have then.
+    device: Option<(DevId, IpAddr)>,
     /// When the first and the last request were sent.
     began: Time,
     last: Time,
@@ -119,6 +124,7 @@ impl Ping {
             stats: Stats::default(),
             sock: None,
             redirects: None,
+            device: None,
             began: 0,
             last: 0,
             refused: 0,
@@ -166,6 +172,17 @@ impl Ping {
         let to = SocketAddr::new(self.config.to, 1025);
         let probe =
             cx.kernel.socket(cx.ns, self.family(), SockKind::Udp, None).map_err(|e| self.fail(cx, e, "socket"))?;
+        let device = match self.config.device.as_deref().map(|name| cx.kernel.find_dev(cx.ns, name)) {
+            Some(None) => {
+                cx.kernel.close(probe);
+                return Err(self.fail(cx, Errno::ENODEV, "SO_BINDTODEVICE"));
+            }
+            found => found.flatten(),
+        };
+        if let Some(dev) = device {
+            let bound = cx.kernel.set_option(probe, SockOpt::BindToDevice(Some(dev)));
+            bound.map_err(|e| self.fail(cx, e, "SO_BINDTODEVICE"))?;
+        }
         let mut connected = cx.kernel.connect(probe, to);
         // EACCES may also come from a prohibit route: the tool takes both for a broadcast address.
         if connected == Err(Errno::EACCES) && self.config.broadcast {
@@ -180,8 +197,17 @@ impl Ping {
             cx.exit(2);
             return Err(());
         }
+        let source = cx.kernel.local_addr(probe).map(|a| a.ip());
         cx.kernel.close(probe);
-        connected.map_err(|e| self.fail(cx, e, "connect"))
+        connected.map_err(|e| self.fail(cx, e, "connect"))?;
+        self.device = device.zip(source.ok());
+        if let Some((dev, source)) = self.device
+            && !cx.kernel.dev(dev).addrs.iter().any(|a| a.prefix.addr() == source)
+        {
+            let name = cx.kernel.dev_name(dev).to_owned();
+            cx.print(format!("ping: Warning: source address might be selected on device other than: {name}"));
+        }
+        Ok(())
     }
 
     fn open(&mut self, cx: &mut Context<'_>) -> Result<(), Errno> {
@@ -196,6 +222,7 @@ impl Ping {
             df.map(SockOpt::MtuDiscover),
             c.broadcast.then_some(SockOpt::Broadcast(true)),
             (c.tos != 0).then_some(SockOpt::Tos(c.tos)),
+            self.device.map(|(dev, _)| SockOpt::BindToDevice(Some(dev))),
         ];
         for option in options.into_iter().flatten() {
             cx.kernel.set_option(sock, option)?;
@@ -219,7 +246,11 @@ impl Ping {
 
     fn header(&self) -> String {
         let (host, c) = (self.host(), &self.config);
-        let from = c.source.map(|s| format!("from {s} : ")).unwrap_or_default();
+        let from = match (c.source, self.device.zip(c.device.as_deref())) {
+            (Some(source), _) => format!("from {source} : "),
+            (None, Some(((_, source), name))) => format!("from {source} {name}: "),
+            (None, None) => String::new(),
+        };
         match c.to {
             IpAddr::V4(to) => format!("PING {host} ({to}) {from}{}({}) bytes of data.", c.size, u32::from(c.size) + 28),
             IpAddr::V6(to) => format!("PING {host}({to}) {from}{} data bytes", c.size),
@@ -269,13 +300,13 @@ impl Ping {
                 return;
             }
         }
-        // A local error waits in the error queue and is told in more detail than the errno.
-        let explained = !matches!(e, Errno::ENOBUFS | Errno::ENOMEM) && self.take_error(cx, sock) == Taken::Local;
+        // What waits in the error queue is told; an errno alone is not: the tool takes the empty queue for a local error
+        // that was told (receive_error_msg gives -1 at EAGAIN).
+        if !matches!(e, Errno::ENOBUFS | Errno::ENOMEM) {
+            self.take_error(cx, sock);
+        }
         self.local_error = Some(e);
         self.stats.sent();
-        if !explained {
-            cx.print(format!("ping: sendmsg: {e}"));
-        }
     }
 
     /// Reads one entry of the error queue (`receive_error_msg`).
@@ -423,6 +454,7 @@ impl App for Ping {
             (c.wait != standard.wait).then(|| format!("-W {}", seconds(c.wait))),
             c.deadline.map(|t| format!("-w {}", seconds(t))),
             c.source.map(|s| format!("-I {s}")),
+            c.device.as_ref().map(|d| format!("-I {d}")),
             (c.tos != 0).then(|| format!("-Q {}", c.tos)),
             c.id.map(|id| format!("-e {id}")),
             Some(self.host()),

@@ -4,6 +4,7 @@ use super::{TracerouteConfig, TracerouteMethod, table::Note};
 use crate::{
     app::Context,
     base::{Errno, Rng, SockId, proto},
+    ip::OutRequest,
     socket::{Datagram, ErrorOrigin, PmtuDiscover, SockKind, SockOpt, SocketError},
     wire::{
         IpHeader, be16, checksum, icmp,
@@ -62,7 +63,9 @@ pub(super) fn of(config: &TracerouteConfig) -> Box<dyn Method> {
     match config.method {
         TracerouteMethod::Udp => Box::new(Udp { next_port: or(config.port, UDP_PORT), config }),
         TracerouteMethod::Icmp => Box::new(Icmp { next_seq: or(config.port, 1), sock: None, config }),
-        TracerouteMethod::Tcp => Box::new(Tcp { port: or(config.port, TCP_PORT), raw: None, rng: None, config }),
+        TracerouteMethod::Tcp => {
+            Box::new(Tcp { port: or(config.port, TCP_PORT), mss: 0, raw: None, rng: None, config })
+        }
     }
 }
 
@@ -219,6 +222,8 @@ impl Method for Icmp {
 struct Tcp {
     config: TracerouteConfig,
     port: u16,
+    /// What the MTU of the path leaves for data (the tool asks with `IP_MTU`).
+    mss: u16,
     raw: Option<SockId>,
     rng: Option<Rng>,
 }
@@ -234,7 +239,7 @@ impl Tcp {
         b[13] = tcp::SYN;
         put16(&mut b, 14, 5840);
         b[20..22].copy_from_slice(&[2, 4]);
-        put16(&mut b, 22, if src.is_ipv4() { 1460 } else { 1440 }); // MSS
+        put16(&mut b, 22, self.mss);
         b[24..26].copy_from_slice(&[4, 2]); // SACK permitted
         b[26..28].copy_from_slice(&[8, 10]); // timestamps
         put32(&mut b, 28, (seq >> 32) as u32);
@@ -254,6 +259,9 @@ impl Method for Tcp {
         let c = &self.config;
         let raw = socket(cx, c, SockKind::Raw(proto::TCP))?;
         cx.kernel.connect(raw, SocketAddr::new(c.to, 0)).map_err(|e| ("connect", e))?;
+        let headers = header_len(c) + tcp::HEADER;
+        let mtu = cx.kernel.route_output(cx.ns, &OutRequest { src: c.source, ..OutRequest::to(c.to) });
+        self.mss = mtu.map_or(0, |r| (r.mtu as usize).saturating_sub(headers).min(0xffff) as u16);
         self.raw = Some(raw);
         let names = [cx.kernel.ns_name(cx.ns), "traceroute", &cx.app.0.to_string()];
         self.rng = Some(Rng::keyed(cx.kernel.core.seed, &names));

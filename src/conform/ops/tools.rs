@@ -44,6 +44,7 @@ pub async fn ping(lab: &Lab, ns: NsId, p: Ping) -> Outcome {
         Some("dont") => Some(PmtuDiscover::Dont),
         Some(other) => return Err(format!("ping -M does not know `{other}`")),
     };
+    let source = p.src.as_deref().map(|s| s.parse::<IpAddr>().map_err(|_| s.to_string())).transpose();
     let config = PingConfig {
         count: Some(p.count.unwrap_or(1)),
         interval: p.interval.unwrap_or(Secs::ms(200)).0 + SLACK,
@@ -52,7 +53,8 @@ pub async fn ping(lab: &Lab, ns: NsId, p: Ping) -> Outcome {
         size: p.size.unwrap_or(56).try_into().map_err(|_| "ping -s takes at most 65535")?,
         ttl: p.ttl,
         df,
-        source: p.src.as_deref().map(address).transpose()?,
+        device: source.as_ref().err().cloned(),
+        source: source.ok().flatten(),
         broadcast: p.broadcast,
         tos: p.tos.as_ref().map_or(Ok(0), number).map_err(|e| e.to_string())? as u8,
         id: p.id,
