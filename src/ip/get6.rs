@@ -63,7 +63,10 @@ impl Kernel {
         if found.route.protocol != Protocol::Boot {
             say(format_args!(" proto {}", found.route.protocol));
         }
-        say(format_args!(" src {} metric {}", way.src, found.route.metric));
+        if q.iif.is_none() {
+            say(format_args!(" src {}", way.src));
+        }
+        say(format_args!(" metric {}", found.route.metric));
         if let Some(e) = learned.filter(|e| e.expires != u64::MAX) {
             say(format_args!(" expires {}sec", e.expires.saturating_sub(self.core.now) / SEC));
         }

@@ -239,18 +239,10 @@ impl Kernel {
         };
         let mtu = if kind == icmp::UNREACHABLE && code == unreach::FRAG_NEEDED { be16(message, 6) as u32 } else { 0 };
         let matched = self.socket_error(ns, dev, ip.src, &inner, kind, code, mtu, quoted);
-        self.count_unmatched(ns, &inner, matched);
         if mtu > 0 && matched {
             self.learn_pmtu(ns, inner.dst, mtu);
         }
         self.core.deliver(ns, Some(dev), frame, Delivery::Icmp);
-    }
-
-    /// Errors about datagrams and segments no socket sent are counted as errors themselves (__udp4_lib_err, tcp_v4_err).
-    pub(crate) fn count_unmatched(&mut self, ns: NsId, inner: &IpHeader, matched: bool) {
-        if !matched && matches!(inner.proto, proto::TCP | proto::UDP) {
-            self.ns_mut(ns).mib.count(inner.is_ipv4(), Mib::IcmpInErrors);
-        }
     }
 
     /// Remembers the MTU of the path to `dst` (ip_rt_update_pmtu): never below `min_pmtu`, for `mtu_expires`.
@@ -275,7 +267,8 @@ impl Kernel {
         if let Some(inner) = inner {
             let tuple = ports::tuple(&inner, &quoted[inner.header_len..]);
             let matched = self.socket_matches(ns, tuple);
-            self.count_unmatched(ns, &inner, matched);
+            let counted = !matched && matches!(inner.proto, proto::TCP | proto::UDP);
+            self.ns_mut(ns).mib.count_if(counted, true, Mib::IcmpInErrors);
             if matched {
                 self.apply_redirect(ns, dev, ip.src, inner.dst, gateway);
             }

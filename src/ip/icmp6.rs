@@ -180,7 +180,6 @@ impl Kernel {
         };
         let mtu = if kind == v6::PACKET_TOO_BIG { be32(message, 4) } else { 0 };
         let matched = self.socket_error(ns, dev, ip.src, &inner, kind, code, mtu, quoted);
-        self.count_unmatched(ns, &inner, matched);
         // About echo everything is believed (icmpv6_err); about the rest, if a socket sent it.
         if mtu > 0 && (matched || inner.proto == proto::ICMPV6) {
             self.learn_pmtu6(ns, inner.dst, mtu);

@@ -55,6 +55,25 @@ impl Kernel {
         }
     }
 
+    /// A copy of a broadcast or multicast of this namespace's own arrives by the device it left by. It keeps its route: it
+    /// is not asked where it comes from (dev_loopback_xmit).
+    pub(super) fn ip_input_own(&mut self, ns: NsId, dev: DevId, mut ip: IpHeader, frame: Frame, kind: RouteType) {
+        let mib = &mut self.ns_mut(ns).mib;
+        mib.inc(Mib::IpInReceives);
+        mib.add(Mib::IpExtInOctets, frame.len() as u64);
+        mib.inc(ECN[ip.tos as usize & 3]);
+        let hook = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, None, &mut ip, frame);
+        let Some((frame, _)) = hook else { return };
+        self.count_arrival(ns, kind, &ip);
+        self.ip_local_deliver(ns, dev, ip, frame, kind);
+    }
+
+    fn count_arrival(&mut self, ns: NsId, kind: RouteType, ip: &IpHeader) {
+        let counters =
+            [[Mib::IpExtInMcastPkts, Mib::IpExtInMcastOctets], [Mib::IpExtInBcastPkts, Mib::IpExtInBcastOctets]];
+        self.count_many(ns, kind, ip.total_len, counters);
+    }
+
     fn ip_prerouting(&mut self, ns: NsId, dev: DevId, mut ip: IpHeader, frame: Frame) {
         let before = ip.dst;
         let Some((frame, _)) = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, None, &mut ip, frame) else {
@@ -76,12 +95,7 @@ impl Kernel {
             Err(no) => return self.no_way(ns, dev, &ip, frame, no),
         };
         if ip.is_ipv4() {
-            self.count_many(
-                ns,
-                way.kind,
-                ip.total_len,
-                [[Mib::IpExtInMcastPkts, Mib::IpExtInMcastOctets], [Mib::IpExtInBcastPkts, Mib::IpExtInBcastOctets]],
-            );
+            self.count_arrival(ns, way.kind, &ip);
         }
         if !way.forward {
             let event = Event::Route { purpose: RouteUse::Input, dst: ip.dst, via: None, out: dev };

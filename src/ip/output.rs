@@ -181,7 +181,9 @@ impl Kernel {
     /// Broadcasts and multicasts are heard by the sender's own sockets too (ip_mc_output, dev_loopback_xmit).
     fn loop_back(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: &Frame) {
         let listeners = match ip.dst {
-            IpAddr::V4(_) => self.ns(ns).sockets.as_ref().is_some_and(|s| s.wants_broadcast(ip)),
+            // Members of the group hear themselves, broadcasts everybody; the copy arrives like any packet.
+            IpAddr::V4(group) if group.is_multicast() => self.in_group4(ns, dev, group),
+            IpAddr::V4(_) => true,
             // Every member hears itself, but for neighbour discovery (ip6_finish_output2, MC6_LOOP of ndisc's socket).
             IpAddr::V6(group) => !is_nd(ip, frame) && self.in_group6(dev, group),
         };
@@ -191,6 +193,9 @@ impl Kernel {
         let mut copy = self.core.copy_frame(ns, frame, Origin::LocalCopy);
         copy.meta_mut().iif = Some(dev);
         let kind = if ip.dst.is_multicast() { RouteType::Multicast } else { RouteType::Broadcast };
+        if ip.is_ipv4() {
+            return self.ip_input_own(ns, dev, *ip, copy, kind);
+        }
         self.ip_local_deliver(ns, dev, *ip, copy, kind);
     }
 }

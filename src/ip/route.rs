@@ -191,6 +191,13 @@ impl Kernel {
         others.flat_map(|d| primary(*d)).map(|a| a.prefix.addr()).find(|a| global(*a))
     }
 
+    /// Whether `dev` belongs to a group (ip_check_mc_rcu): all hosts (224.0.0.1) is joined everywhere, other groups need
+    /// a member socket.
+    pub(super) fn in_group4(&self, ns: NsId, dev: DevId, group: Ipv4Addr) -> bool {
+        let joined = |s: &crate::socket::Sockets| s.is_member(IpAddr::V4(group), dev);
+        group == Ipv4Addr::new(224, 0, 0, 1) || self.ns(ns).sockets.as_deref().is_some_and(joined)
+    }
+
     /// Decides about a packet that came in by `dev` (ip_route_input_noref): from the cache, or anew.
     #[inline]
     pub(crate) fn input_route_cached(&mut self, ns: NsId, key: InputKey, hash: u32) -> Result<InputRoute, NoWay> {
@@ -255,10 +262,11 @@ impl Kernel {
                 return Err(silent(DropReason::IpLocalNet));
             }
             if t.is_multicast() {
-                // All hosts (224.0.0.1) is joined everywhere; other groups need a member socket (ip_check_mc_rcu).
-                let joined = |s: &crate::socket::Sockets| s.is_member(dst, dev);
-                let member = t == Ipv4Addr::new(224, 0, 0, 1) || n.sockets.as_deref().is_some_and(joined);
-                return if member { Ok(here(RouteType::Multicast)) } else { Err(silent(DropReason::IpInvalidDest)) };
+                return if self.in_group4(ns, dev, t) {
+                    Ok(here(RouteType::Multicast))
+                } else {
+                    Err(silent(DropReason::IpInvalidDest))
+                };
             }
         }
         let v4 = dst.is_ipv4();

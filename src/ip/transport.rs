@@ -2,7 +2,7 @@
 
 use super::{OutRequest, RouteOut};
 use crate::{
-    base::{DevId, NsId, SockId, Tuple, proto},
+    base::{DevId, Errno, NsId, SockId, Tuple, proto},
     kernel::{
         Kernel, Work,
         mib::Mib,
@@ -153,7 +153,9 @@ impl Kernel {
         fields.write(reset.data_mut());
         reset.meta_mut().mark = mark;
         // Nobody waits for the result: the reset's fate is in the trace.
-        let _ = self.ip_output(ns, reset, &route);
+        if self.ip_output(ns, reset, &route) == Err(Errno::EPERM) {
+            self.ns_mut(ns).mib.count(ip.is_ipv4(), Mib::IpOutDiscards);
+        }
         true
     }
 
@@ -188,8 +190,9 @@ impl Kernel {
         }
     }
 
-    /// An ICMP error about a packet of this namespace; true if a socket sent that packet. `quoted` starts at the quoted
-    /// IP header `inner`.
+    /// An ICMP error about a packet of this namespace; whether a socket sent that packet, raw sockets included. `quoted`
+    /// starts at the quoted IP header `inner`. Errors about datagrams and segments of no socket of their protocol are
+    /// counted as errors themselves (__udp4_lib_err, tcp_v4_err).
     #[allow(clippy::too_many_arguments)] // the fields of the message
     pub(crate) fn socket_error(
         &mut self,
@@ -202,7 +205,12 @@ impl Kernel {
         mtu: u32,
         quoted: &[u8],
     ) -> bool {
-        let Some(sockets) = self.nss[ns.index()].sockets.as_deref_mut() else { return false };
+        let n = &mut self.nss[ns.index()];
+        let counted = matches!(inner.proto, proto::TCP | proto::UDP);
+        let Some(sockets) = n.sockets.as_deref_mut() else {
+            n.mib.count_if(counted, inner.is_ipv4(), Mib::IcmpInErrors);
+            return false;
+        };
         let l4 = quoted.get(inner.header_len..).unwrap_or_default();
         let error = IcmpError { quoted: inner, l4, kind, code, mtu, offender, iif: Some(dev) };
         let slot = sockets.find_quoted(inner, l4, Some(dev));
@@ -210,6 +218,7 @@ impl Kernel {
             sockets.icmp_error(slot, &error);
         }
         let raw = sockets.raw_error(&error);
+        n.mib.count_if(counted && slot.is_none(), inner.is_ipv4(), Mib::IcmpInErrors);
         self.sockets_changed(ns);
         slot.is_some() || raw
     }

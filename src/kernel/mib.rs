@@ -143,6 +143,14 @@ impl Counters {
         self.values().plain[m as usize] += n;
     }
 
+    /// Counts one for a family, if there is something to count.
+    #[inline]
+    pub fn count_if(&mut self, yes: bool, ipv4: bool, m: Mib) {
+        if yes {
+            self.count(ipv4, m);
+        }
+    }
+
     /// Counts one for a family.
     #[inline]
     pub fn count(&mut self, ipv4: bool, m: Mib) {

@@ -59,13 +59,6 @@ impl Sockets {
         }
     }
 
-    /// Whether any UDP socket is there to hear a broadcast or group packet the namespace itself sends: only then is a
-    /// copy looped back.
-    pub fn wants_broadcast(&self, ip: &IpHeader) -> bool {
-        ip.proto == proto::UDP
-            && self.ports.range((proto::UDP, 0, 0)..=(proto::UDP, u16::MAX, u32::MAX)).next().is_some()
-    }
-
     /// Queues a payload in a socket and wakes its owner; false if the receive buffer is full.
     pub(super) fn deliver(&mut self, slot: u32, a: &Arrival, ip: &IpHeader, data: &[u8]) -> bool {
         let Some(s) = self.get_mut(slot) else { return false };

@@ -77,7 +77,9 @@ impl Kernel {
         let len = head + l4 + data.len();
         self.check_size(id, &opts, &route, len, dst, data)?;
         if let Some(e) = self.sockets_of(id)?.take_error(id.slot) {
-            return Err(e); // sock_alloc_send_skb
+            // sock_alloc_send_skb, called while the packet is made: it is discarded.
+            self.ns_mut(ns).mib.count(dst.is_ipv4(), Mib::IpOutDiscards);
+            return Err(e);
         }
         let fields = IpFields {
             ttl: self.datagram_ttl(id, &opts, route.dev, dst.ip()),

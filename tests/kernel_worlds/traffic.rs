@@ -176,10 +176,10 @@ fn tcp(net: &Net, c: Choice, i: u16) -> Vec<Value> {
     let me = actor(net, c);
     let dst = target(net, me, c.b);
     let port = *pick(&[TCP, TCP, TCP, 81], c.d);
-    let mut step = json!({"op": "tcp_connect", "node": me.name, "to": at(net.ipv6, &dst, port), "timeout": WAIT});
+    let mut step = json!({"op": "tcp_connect", "node": me.name, "to": at(net.ipv6, &dst, port), "timeout": 0.75});
     match c.c % 8 {
         0..=2 => step["data"] = json!("hello"),
-        3 => step["size"] = json!(*pick(&[3000, 1448, 1460, 5000], c.d)),
+        3 => step["size"] = json!(*pick(&[100, 400, 1000], c.d)),
         4 => step["bind"] = json!(at(net.ipv6, &own(me, c.d), 6000 + i)),
         5 => {
             step["data"] = json!("hello");
@@ -372,7 +372,9 @@ fn inject(net: &Net, c: Choice, i: u16) -> Vec<Value> {
     if frame.get("arp").is_none() && frame.get("ethertype").is_none() {
         frame["ip"] = ip;
     }
-    let mut step = json!({"op": "inject", "node": me.name, "dev": iface.name, "frame": frame, "settle": 0.8});
+    // Where a frame sets off several things at once, their order is the kernel's timers'.
+    let mut step = json!({"op": "inject", "node": me.name, "dev": iface.name, "frame": frame, "settle": 0.8,
+        "packet_order": "multiset"});
     if count > 1 {
         step["count"] = json!(count);
     }
@@ -392,13 +394,14 @@ fn change(net: &Net, c: Choice, i: u16) -> Vec<Value> {
     let dst = destination(ipv6, net.lans, c.d, c.d / 4);
     let mut step = match c.c % 20 {
         0 => {
-            let down = json!({"op": "link", "node": me.name, "dev": dev, "up": false});
-            let up = json!({"op": "link", "node": me.name, "dev": dev, "up": true});
+            // The kernel takes up to a second to notice that a carrier has gone.
+            let down = json!({"op": "link", "node": me.name, "dev": dev, "up": false, "settle": 1.2});
+            let up = json!({"op": "link", "node": me.name, "dev": dev, "up": true, "settle": 1.2});
             let look = if ipv6 { "routes6" } else { "routes" };
             let look = json!({"op": "dump", "node": me.name, "what": [look, "addr"], "settle": 0});
             return vec![down, look.clone(), up, look];
         }
-        1 => json!({"op": "link", "node": me.name, "dev": dev, "up": false, "settle": 0.3}),
+        1 => json!({"op": "link", "node": me.name, "dev": dev, "up": false, "settle": 1.2}),
         2 => json!({"op": "link", "node": me.name, "dev": dev, "mtu": *pick(&[1400, 1300, 1492, 1280], c.d)}),
         3 => json!({"op": "link", "node": me.name, "dev": dev, "mac": "02:00:00:00:44:44"}),
         4 => match me.ifaces.iter().find(|i| i.name == dev).and_then(|i| i.addrs.first()) {

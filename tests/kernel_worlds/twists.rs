@@ -315,7 +315,7 @@ const SETTINGS: [(&str, i32); 34] = [
     ("net.ipv4.neigh.*.mcast_solicit", 1),
 ];
 
-const SETTINGS_6: [(&str, i32); 9] = [
+const SETTINGS_6: [(&str, i32); 8] = [
     ("net.ipv6.conf.*.hop_limit", 3),
     ("net.ipv6.icmp.echo_ignore_all", 1),
     ("net.ipv6.icmp.ratelimit", 0),
@@ -324,7 +324,6 @@ const SETTINGS_6: [(&str, i32); 9] = [
     ("net.ipv6.conf.*.keep_addr_on_down", 1),
     ("net.ipv6.conf.*.ignore_routes_with_linkdown", 1),
     ("net.ipv6.conf.all.forwarding", 0),
-    ("net.ipv6.conf.*.mtu", 1300),
 ];
 
 /// A setting of a node: for all devices, or for one.
@@ -521,15 +520,10 @@ fn port_flags(net: &mut Net, t: Choice) {
             ("flood", false),
             ("mcast_flood", false),
             ("bcast_flood", false),
-            ("neigh_suppress", true),
-            ("locked", true),
         ],
         t.b,
     );
-    // With IPv4 only: the kernel's bridge answers for IPv6 neighbours in its own way.
-    if flags.0 != "neigh_suppress" {
-        net.nodes[n].ifaces[i].rest.insert("brport".into(), json!({flags.0: flags.1}));
-    }
+    net.nodes[n].ifaces[i].rest.insert("brport".into(), json!({flags.0: flags.1}));
 }
 
 fn on_loopback(net: &mut Net, t: Choice) {
