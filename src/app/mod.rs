@@ -3,7 +3,7 @@
 //! An app is one file and one line in [`crate::scenario`]'s builder. It prints what the real tool prints and keeps a
 //! machine-readable [`Outcome`].
 
-mod http;
+pub(crate) mod http;
 mod outcome;
 mod ping;
 mod stream;

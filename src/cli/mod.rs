@@ -4,6 +4,7 @@ mod capture;
 mod check;
 mod completions;
 mod conform;
+mod export;
 mod failure;
 mod graph;
 mod input;
@@ -14,6 +15,7 @@ mod proc;
 mod progress;
 mod run;
 mod terminal;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -76,6 +78,8 @@ enum Command {
     New(new::New),
     List(list::List),
     Conform(conform::Conform),
+    Export(export::Export),
+    Verify(verify::Verify),
     Completions(completions::Completions),
 }
 
@@ -89,6 +93,8 @@ impl Command {
             Command::New(new) => new.run(terminal),
             Command::List(list) => list.run(terminal),
             Command::Conform(conform) => conform.run(terminal),
+            Command::Export(export) => export.run(terminal),
+            Command::Verify(verify) => verify.run(terminal),
             Command::Completions(completions) => completions.run(terminal),
         }
     }

@@ -1,10 +1,10 @@
 //! Runs the oracle's cases and compares what happened with what a real kernel did.
 
-mod capture;
+pub(crate) mod capture;
 pub mod case;
 mod diff;
 mod exec;
-mod lab;
+pub(crate) mod lab;
 #[cfg(test)]
 mod mutants;
 mod normal;

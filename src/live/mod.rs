@@ -13,6 +13,9 @@
 mod linux;
 pub mod nft;
 pub mod plan;
+pub mod script;
+pub mod translate;
+pub mod verify;
 pub mod words;
 
 use crate::conform::{Case, Run};
@@ -106,6 +109,34 @@ pub fn lacking(case: &Case) -> Result<Vec<String>, Error> {
     #[cfg(not(target_os = "linux"))]
     {
         let _ = case;
+        Err(Error::NotLinux)
+    }
+}
+
+/// Whether the kernel underneath lacks one of those things.
+///
+/// # Errors
+/// If that cannot be found out.
+pub fn lacks(what: &str) -> Result<bool, Error> {
+    #[cfg(target_os = "linux")]
+    return linux::lacks(what);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = what;
+        Err(Error::NotLinux)
+    }
+}
+
+/// Plays a translated scenario on the kernel: every job at its time, cut into the windows of netsim's run.
+///
+/// # Errors
+/// See [`Error`].
+pub fn play(t: &translate::Translation, windows: &[verify::Window]) -> Result<verify::Seen, Error> {
+    #[cfg(target_os = "linux")]
+    return linux::play(t, windows);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (t, windows);
         Err(Error::NotLinux)
     }
 }

@@ -139,6 +139,8 @@ impl Kernel {
     /// Closes a socket. A TCP connection goes on until the peer has everything; unread data resets it. An id that is
     /// not open is ignored.
     pub fn close(&mut self, id: SockId) {
+        // What was written has left, as far as the window allows, before there is an end to tell (`tcp_push`).
+        self.flush_sockets();
         let now = self.core.now;
         if let Ok(sockets) = self.sockets_of(id) {
             sockets.close(id.slot, now);

@@ -52,6 +52,8 @@ impl Kernel {
     /// # Errors
     /// `ENOTCONN`, `EBADF`.
     pub fn shutdown(&mut self, id: SockId, read: bool, write: bool) -> Result<(), Errno> {
+        // What was written has left, as far as the window allows, before there is an end to tell (`tcp_push`).
+        self.flush_sockets();
         self.sockets_of(id)?.shutdown(id.slot, read, write)?;
         self.sockets_changed(id.ns);
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::{
     CHUNK,
-    message::{MAX_HEADER, end_of_header, status},
+    message::{MAX_HEADER, end_of_header, get, status},
 };
 use crate::{
     app::{
@@ -123,10 +123,7 @@ impl HttpGet {
                 Attempt::Failed(e) => return Err(e),
                 Attempt::Connected => {
                     let (path, host) = (&self.config.path, self.config.host());
-                    let text = format!(
-                        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: netsim\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-                    );
-                    self.request = Some(text.into_bytes());
+                    self.request = Some(get(path, &host));
                 }
             }
         }

@@ -1,11 +1,13 @@
 //! Requests and responses as bytes.
 
+use std::net::SocketAddr;
+
 /// Most bytes of a request or of the header of a response.
-pub(super) const MAX_HEADER: usize = 8192;
+pub(crate) const MAX_HEADER: usize = 8192;
 
 /// A request line and whether the header is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// More bytes are needed.
     Partial,
     /// A whole request.
@@ -22,7 +24,7 @@ pub(super) enum Request {
 }
 
 /// Reads a request from what has arrived.
-pub(super) fn request(bytes: &[u8]) -> Request {
+pub(crate) fn request(bytes: &[u8]) -> Request {
     if end_of_header(bytes).is_none() {
         return if bytes.len() > MAX_HEADER { Request::TooLarge } else { Request::Partial };
     }
@@ -39,8 +41,29 @@ pub(super) fn request(bytes: &[u8]) -> Request {
     }
 }
 
+/// The request of our client.
+pub(crate) fn get(path: &str, host: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: netsim\r\nAccept: */*\r\nConnection: close\r\n\r\n")
+        .into_bytes()
+}
+
+/// The body of our server's answer and its status.
+pub(crate) fn answer(text: &str, peer: SocketAddr, method: &str, target: &str) -> (u16, String) {
+    let status = if method != "GET" {
+        405
+    } else if target == "/" {
+        200
+    } else {
+        404
+    };
+    match status {
+        200 => (200, format!("{text}\nYou are {peer}.\n")),
+        _ => (status, format!("{status}\n")),
+    }
+}
+
 /// A response with a body of plain text; the connection ends with it.
-pub(super) fn response(status: u16, body: &str) -> Vec<u8> {
+pub(crate) fn response(status: u16, body: &str) -> Vec<u8> {
     let allow = if status == 405 { "Allow: GET\r\n" } else { "" };
     format!(
         "HTTP/1.1 {status} {}\r\nServer: netsim\r\nContent-Type: text/plain; charset=utf-8\r\n{allow}Content-Length: {}\r\n\
@@ -52,7 +75,7 @@ pub(super) fn response(status: u16, body: &str) -> Vec<u8> {
 }
 
 /// The reason phrase of a status code.
-pub(super) fn reason(status: u16) -> &'static str {
+pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         400 => "Bad Request",
@@ -64,12 +87,12 @@ pub(super) fn reason(status: u16) -> &'static str {
 }
 
 /// Where the body begins, once the header is complete.
-pub(super) fn end_of_header(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn end_of_header(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// Status line, status code and announced length of a response's header.
-pub(super) fn status(header: &[u8]) -> Option<(String, u16, Option<u64>)> {
+pub(crate) fn status(header: &[u8]) -> Option<(String, u16, Option<u64>)> {
     let text = std::str::from_utf8(header).ok()?;
     let mut lines = text.split("\r\n");
     let line = lines.next()?;

@@ -1,7 +1,7 @@
 //! HTTP/1.1, as much of it as a lab needs (RFC 9112): a server that tells who asked, and a client.
 
 mod client;
-mod message;
+pub(crate) mod message;
 mod server;
 
 pub use client::{HttpGet, HttpGetConfig};

@@ -2,7 +2,7 @@
 
 use super::{
     CHUNK,
-    message::{Request, request, response},
+    message::{Request, answer, request, response},
 };
 use crate::{
     app::{
@@ -123,17 +123,7 @@ impl HttpServer {
                     let (status, body, line) = match request(&c.request) {
                         Request::Partial => continue,
                         Request::Whole { method, target } => {
-                            let status = if method != "GET" {
-                                405
-                            } else if target == "/" {
-                                200
-                            } else {
-                                404
-                            };
-                            let body = match status {
-                                200 => format!("{}\nYou are {}.\n", self.config.text, c.peer),
-                                _ => format!("{status}\n"),
-                            };
+                            let (status, body) = answer(&self.config.text, c.peer, &method, &target);
                             (status, body, format!("\"{method} {target}\""))
                         }
                         Request::Malformed => (400, String::new(), "\"-\"".into()),

@@ -5,7 +5,7 @@ mod table;
 
 use super::{App, Context, Outcome};
 use crate::{
-    base::{Errno, SEC, SockId, Time},
+    base::{Errno, MS, SEC, SockId, Time},
     socket::Family,
 };
 use method::Sent;
@@ -98,6 +98,8 @@ impl TracerouteConfig {
 const MAX_QUERIES: u8 = 10;
 /// Probes under way at once, as in the tool.
 const AT_ONCE: u8 = 16;
+/// What it takes to send that many. Answers that come meanwhile are read together, before more is sent.
+const BURST: Time = MS;
 
 /// The program.
 pub struct Traceroute {
@@ -227,7 +229,11 @@ impl App for Traceroute {
                 self.answer(cx, n, from, note);
             }
         }
-        self.go_on(cx);
+        match self.config.sequential {
+            true => self.go_on(cx),
+            false if !self.over => self.wait(cx, cx.now().saturating_add(BURST)),
+            false => {}
+        }
     }
 
     fn outcome(&self) -> Outcome {

@@ -71,7 +71,7 @@ pub fn squeezed(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn routes(k: &Kernel, ns: NsId, table: &str) -> Result<Vec<String>, String> {
+pub fn routes(k: &Kernel, ns: NsId, table: &str) -> Result<Vec<String>, String> {
     let id = crate::route::table::parse(table).ok_or_else(|| format!("there is no table `{table}`"))?;
     Ok(routes_of(k, ns, Family::V4, id))
 }
@@ -85,7 +85,7 @@ fn rules(k: &Kernel, ns: NsId) -> Vec<String> {
 }
 
 /// `ip addr show`.
-fn addresses(k: &Kernel, ns: NsId) -> Vec<String> {
+pub fn addresses(k: &Kernel, ns: NsId) -> Vec<String> {
     let mut lines = Vec::new();
     for dev in &k.ns(ns).devices {
         let (v4, v6): (Vec<&IfAddr>, Vec<&IfAddr>) = k.dev(*dev).addrs.iter().partition(|a| a.prefix.is_ipv4());

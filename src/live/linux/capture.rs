@@ -32,6 +32,9 @@ const LIMIT: usize = 60_000;
 /// Bytes the kernel may keep for a socket until they are read, with its own overhead.
 const BUFFER: usize = 64 << 20;
 
+/// So many packets are read from one socket before the others have their turn: in a storm it is never empty.
+const SHARE: usize = 256;
+
 /// Longer than any frame.
 const LONGEST: usize = 70_000;
 
@@ -85,11 +88,11 @@ impl<'a> Tap<'a> {
         Ok(Tap { node, ns, socket: socket.map_err(failed)?, names: names(ns)? })
     }
 
-    /// Takes what has arrived; whether there was something.
+    /// Takes what has arrived, up to a share; whether there was something.
     fn drain(&mut self, buffer: &mut [u8], all: &mut Captured) -> Result<bool, Error> {
         let mut any = false;
         let mut control = nix::cmsg_space!(TimeSpec);
-        loop {
+        for _ in 0..SHARE {
             let mut parts = [IoSliceMut::new(buffer)];
             let fd = self.socket.as_raw_fd();
             let got = match recvmsg::<LinkAddr>(fd, &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
@@ -109,6 +112,7 @@ impl<'a> Tap<'a> {
             let (Some(from), Some(time), len) = (got.address, time, got.bytes) else { continue };
             self.keep(from, time, &buffer[..len], all)?;
         }
+        Ok(any)
     }
 
     fn keep(&mut self, from: LinkAddr, time: Time, bytes: &[u8], all: &mut Captured) -> Result<(), Error> {

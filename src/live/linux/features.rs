@@ -44,6 +44,11 @@ fn missing() -> Result<&'static [&'static str], Error> {
     tried.as_deref().map_err(Clone::clone)
 }
 
+/// See [`crate::live::lacks`].
+pub fn lacks(what: &str) -> Result<bool, Error> {
+    Ok(missing()?.contains(&what))
+}
+
 /// See [`crate::live::lacking`].
 pub fn lacking(case: &Case) -> Result<Vec<String>, Error> {
     let missing = missing()?;

@@ -5,6 +5,8 @@ mod capture;
 mod features;
 mod netns;
 mod options;
+mod programs;
+mod schedule;
 mod steps;
 mod tables;
 mod tcp;
@@ -12,7 +14,8 @@ mod tools;
 mod udp;
 mod wait;
 
-pub use features::{available, lacking};
+pub use features::{available, lacking, lacks};
+pub use schedule::play;
 
 use super::{Error, plan::Plan};
 use crate::{
@@ -98,18 +101,44 @@ impl Session<'_> {
     }
 }
 
+impl<'c> Session<'c> {
+    /// Builds the world of a case and waits until its cables have a carrier.
+    fn build(case: &'c Case) -> Result<Session<'c>, Error> {
+        let topo = Topology::of(case)?;
+        let plan = Plan::of(case, &topo)?;
+        let nodes: Vec<(&str, NetNs)> =
+            case.nodes.iter().map(|(name, _)| Ok((name, NetNs::new()?))).collect::<Result<_, Error>>()?;
+        build::build(&plan, &nodes)?;
+        build::wait_for_carriers(&plan, &nodes)?;
+        let snmp = |(name, ns): &(&str, NetNs)| Ok((name.to_string(), tables::snmp(ns)?));
+        let snmp = nodes.iter().map(snmp).collect::<Result<_, Error>>()?;
+        Ok(Session {
+            topo,
+            nodes,
+            socks: Mutex::default(),
+            servers: Mutex::default(),
+            snmp,
+            over: AtomicBool::new(false),
+        })
+    }
+}
+
+/// Switches all devices but `lo` on or off, as well as that can be done.
+fn change_all(nodes: &[(&str, NetNs)], state: &str) {
+    for (_, ns) in nodes {
+        for link in build::links(ns).unwrap_or_default() {
+            let name = link["ifname"].as_str().unwrap_or("lo");
+            if name != "lo" {
+                // Whatever goes wrong: the namespaces go away soon.
+                let _ = ns.program("ip", &["link", "set", "dev", name, state], "");
+            }
+        }
+    }
+}
+
 /// See [`super::run`].
 pub fn run(case: &Case) -> Result<Run, Error> {
-    let topo = Topology::of(case)?;
-    let plan = Plan::of(case, &topo)?;
-    let nodes: Vec<(&str, NetNs)> =
-        case.nodes.iter().map(|(name, _)| Ok((name, NetNs::new()?))).collect::<Result<_, Error>>()?;
-    build::build(&plan, &nodes)?;
-    build::wait_for_carriers(&plan, &nodes)?;
-    let snmp =
-        nodes.iter().map(|(name, ns)| Ok((name.to_string(), tables::snmp(ns)?))).collect::<Result<_, Error>>()?;
-    let session =
-        Session { topo, nodes, socks: Mutex::default(), servers: Mutex::default(), snmp, over: AtomicBool::new(false) };
+    let session = Session::build(case)?;
     let recorded = session.nodes.iter().filter(|(name, _)| !case.no_capture.iter().any(|n| n == name));
     let mut taps = recorded.map(|(name, ns)| Tap::new(name, ns)).collect::<Result<Vec<_>, _>>()?;
     pause(case.warmup.0);

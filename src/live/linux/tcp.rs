@@ -2,7 +2,7 @@
 
 use super::{Error, Log, NetNs, Server, Session, Sock, locked, name_of, options, steps::Outcome, udp::address};
 use crate::conform::{
-    case::{Secs, TcpConnect, TcpServe, TcpXfer},
+    case::{Secs, SockOpts, TcpConnect, TcpServe, TcpXfer},
     ops::{endpoint, object, payload, shown},
 };
 use nix::{
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -70,7 +70,7 @@ fn is_timeout(e: &io::Error) -> bool {
 }
 
 /// Connects; an inner error says why not.
-fn attempt(fd: &std::os::fd::OwnedFd, to: SocketAddr, timeout: Secs) -> Result<(), String> {
+fn attempt(fd: &OwnedFd, to: SocketAddr, timeout: Secs) -> Result<(), String> {
     let name = |e: nix::Error| name_of(&io::Error::from(e));
     match connect(fd.as_raw_fd(), &SockaddrStorage::from(to)) {
         Ok(()) | Err(nix::Error::EINPROGRESS) => {}
@@ -87,23 +87,52 @@ fn attempt(fd: &std::os::fd::OwnedFd, to: SocketAddr, timeout: Secs) -> Result<(
     }
 }
 
+/// Connects a socket; afterwards it blocks.
+fn join(fd: OwnedFd, to: SocketAddr, timeout: Secs) -> Result<TcpStream, String> {
+    let stream = TcpStream::from(fd);
+    stream.set_nonblocking(true).map_err(|e| name_of(&e))?;
+    let fd = OwnedFd::from(stream);
+    attempt(&fd, to, timeout)?;
+    let stream = TcpStream::from(fd);
+    stream.set_nonblocking(false).map_err(|e| name_of(&e))?;
+    Ok(stream)
+}
+
+/// A connection; an inner error is the errno, or `timeout`.
+pub fn connect_to(
+    ns: &NetNs,
+    to: &str,
+    at: Option<&str>,
+    opts: &SockOpts,
+    timeout: Secs,
+) -> Result<Result<TcpStream, String>, Error> {
+    let fd = options::open(ns, SockType::Stream, to, at, opts)?;
+    let to = endpoint(to)?;
+    Ok(fd.map_err(|e| name_of(&e)).and_then(|fd| join(fd, to, timeout)))
+}
+
+/// A listener that does not block.
+pub fn listener(ns: &NetNs, bind: &str, opts: &SockOpts) -> Result<io::Result<TcpListener>, Error> {
+    Ok(options::open(ns, SockType::Stream, bind, Some(bind), opts)?.and_then(|fd| {
+        listen(&fd, Backlog::new(16)?)?;
+        let listener = TcpListener::from(fd);
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    }))
+}
+
 impl<'c> Session<'c> {
     /// Connects; with data, expects it back; then closes unless it is kept.
     pub fn tcp_connect(&self, ns: &NetNs, t: &TcpConnect) -> Outcome {
+        let timeout = t.timeout.unwrap_or(Secs::ms(1500));
         let fd = match options::open(ns, SockType::Stream, &t.to, t.bind.as_deref(), &t.opts)? {
             Ok(fd) => fd,
             Err(e) => return Ok(json!({ "error": name_of(&e) })),
         };
-        let timeout = t.timeout.unwrap_or(Secs::ms(1500));
-        let mut stream = TcpStream::from(fd);
-        let failed = |e: io::Error| Error::Failed(format!("a socket: {e}"));
-        stream.set_nonblocking(true).map_err(failed)?;
-        let fd = std::os::fd::OwnedFd::from(stream);
-        if let Err(why) = attempt(&fd, endpoint(&t.to)?, timeout) {
-            return Ok(json!({ "connect": why }));
-        }
-        stream = TcpStream::from(fd);
-        stream.set_nonblocking(false).map_err(failed)?;
+        let mut stream = match join(fd, endpoint(&t.to)?, timeout) {
+            Ok(stream) => stream,
+            Err(why) => return Ok(json!({ "connect": why })),
+        };
         let name = |a: io::Result<SocketAddr>| a.ok().map(|a| json!(address(a)));
         let ends = [("local", name(stream.local_addr())), ("peer", name(stream.peer_addr()))];
         let [local, peer] = ends;
@@ -145,12 +174,7 @@ impl<'c> Session<'c> {
         node: &str,
         t: &TcpServe,
     ) -> Outcome {
-        let opened = options::open(ns, SockType::Stream, &t.bind, Some(&t.bind), &t.opts)?.and_then(|fd| {
-            listen(&fd, Backlog::new(16)?)?;
-            let listener = TcpListener::from(fd);
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        });
+        let opened = listener(ns, &t.bind, &t.opts)?;
         let listener = match opened {
             Ok(listener) => listener,
             Err(e) => return Ok(json!({ "error": name_of(&e) })),

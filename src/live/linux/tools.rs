@@ -28,6 +28,9 @@ impl Words {
     }
 }
 
+/// How long traceroute waits if it is not told.
+const OWN_WAIT: Secs = Secs::ms(5000);
+
 /// Seconds as the programs read them.
 fn seconds(s: Secs) -> f64 {
     s.0 as f64 / 1e9
@@ -62,7 +65,11 @@ pub fn traceroute(ns: &NetNs, t: &Traceroute) -> Outcome {
     if t.dst.contains(':') {
         w.say("-6");
     }
-    w.say("-n").option("-w", Some(seconds(t.wait.unwrap_or(Secs::ms(1000)))));
+    w.say("-n");
+    // A wait that is given makes the program patient: it is not shortened by what was learned of the way.
+    if t.sequential != Some(false) || t.wait != Some(OWN_WAIT) {
+        w.option("-w", Some(seconds(t.wait.unwrap_or(Secs::ms(1000)))));
+    }
     w.option("-q", Some(t.queries.unwrap_or(3))).option("-m", Some(t.max.unwrap_or(8)));
     if t.sequential.unwrap_or(true) {
         w.say("-N").say(1);

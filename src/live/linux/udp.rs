@@ -47,7 +47,8 @@ fn std_address(a: &SockaddrStorage) -> Option<SocketAddr> {
 }
 
 impl Udp {
-    fn open(
+    /// Opens one.
+    pub fn open(
         ns: &NetNs,
         towards: &str,
         at: Option<&str>,
@@ -59,6 +60,11 @@ impl Udp {
             socket.set_nonblocking(true)?;
             Ok(Udp(socket))
         }))
+    }
+
+    /// Sends a datagram.
+    pub fn send_to(&self, data: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.send_to(data, to).map(|_| ())
     }
 
     /// All queued errors.
@@ -78,7 +84,7 @@ impl Udp {
     }
 
     /// Collects datagrams and errors for `wait`, or until there are `want` of them if that is not 0.
-    fn drain(&self, wait: Time, want: usize) -> (Vec<Value>, Vec<Value>) {
+    pub fn drain(&self, wait: Time, want: usize) -> (Vec<Value>, Vec<Value>) {
         let end = now() + wait;
         let (mut got, mut errors, mut plain) = (Vec::new(), Vec::new(), Vec::new());
         let mut buffer = vec![0; LONGEST];

@@ -52,6 +52,19 @@ pub struct Built {
     pub(super) watch: Arc<Mutex<Watch>>,
 }
 
+impl Built {
+    /// The program a step started, by the step's number in the file; `None` if it started none.
+    pub fn program_of(&self, step: usize) -> Option<AppId> {
+        self.steps.get(step)?.app
+    }
+
+    /// What a step that started no program printed, and its exit status once it has been done.
+    pub fn printed_by(&self, step: usize) -> (Vec<String>, Option<i32>) {
+        let report = super::run::open(&self.log).report(step);
+        (report.output, report.exit)
+    }
+}
+
 /// A step and how to find what came of it.
 #[derive(Clone, Debug)]
 pub(super) struct PlannedStep {
