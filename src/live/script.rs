@@ -288,16 +288,17 @@ fn seconds(t: Time) -> String {
 /// A program that does what a server does.
 fn server(s: &Service) -> String {
     let (port, ip) = (s.at.port(), s.at.ip());
+    let v = if ip.is_ipv4() { 4 } else { 6 };
     let bind = if ip.is_unspecified() { String::new() } else { format!(",bind={ip}") };
     match &s.kind {
         ServiceKind::Http(_) => {
             let bind = if ip.is_unspecified() { String::new() } else { format!(" --bind {ip}") };
             format!("python3 -m http.server {port}{bind}")
         }
-        ServiceKind::UdpEcho => format!("socat UDP4-RECVFROM:{port}{bind},fork EXEC:cat"),
-        ServiceKind::UdpSink => format!("socat -u UDP4-RECV:{port}{bind} OPEN:/dev/null"),
-        ServiceKind::TcpEcho => format!("socat TCP4-LISTEN:{port}{bind},fork,reuseaddr EXEC:cat"),
-        ServiceKind::TcpSink => format!("socat -u TCP4-LISTEN:{port}{bind},fork,reuseaddr OPEN:/dev/null"),
+        ServiceKind::UdpEcho => format!("socat UDP{v}-RECVFROM:{port}{bind},fork EXEC:cat"),
+        ServiceKind::UdpSink => format!("socat -u UDP{v}-RECV:{port}{bind} OPEN:/dev/null"),
+        ServiceKind::TcpEcho => format!("socat TCP{v}-LISTEN:{port}{bind},fork,reuseaddr EXEC:cat"),
+        ServiceKind::TcpSink => format!("socat -u TCP{v}-LISTEN:{port}{bind},fork,reuseaddr OPEN:/dev/null"),
     }
 }
 

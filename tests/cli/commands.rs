@@ -216,3 +216,21 @@ fn a_reader_that_goes_away_is_no_trouble() {
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_scenario_becomes_a_script_for_linux() {
+    let done = netsim_fed(LAB, &["export", "-", "--to", "linux"]).expect(0);
+    assert!(done.out.starts_with("#!/usr/bin/env bash\n# A lab\n"), "{}", done.out);
+    for line in [
+        "NAMESPACES=(scenario-a scenario-b)",
+        "    ip -n scenario-a addr add 10.0.0.1/24 dev eth0 broadcast +",
+        "    impair scenario-a qdisc add dev eth0 root netem delay 5ms loss 30%",
+        "#   at   0 s  ip netns exec scenario-a ping -c 20 -i 0.1 -W 10 10.0.0.2",
+    ] {
+        assert!(done.out.lines().any(|l| l == line), "{line:?} is missing in\n{}", done.out);
+    }
+    let unplugged = LAB.replace("loss: \"30%\"", "up: false");
+    netsim_fed(&unplugged, &["export", "-", "--to", "linux"])
+        .refused(&["cannot be written for Linux", "not plugged in"]);
+    netsim_fed(&unplugged, &["export", "-"]).refused(&["--to <SYSTEM>"]);
+}

@@ -62,6 +62,7 @@ impl<'c> Session<'c> {
             if options::ready(&listener, PollFlags::POLLIN, LOOK)
                 && let Ok((stream, peer)) = listener.accept()
             {
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 // A client that goes away is no trouble of the server's.
                 scope.spawn(move || drop(converse(stream, peer, text)));
             }

@@ -95,6 +95,7 @@ fn nat(names: &Directory<'_>, rule: &Nat, out: &mut Vec<RuleSpec>) -> Result<(),
             let base = RuleSpec { action: "redirect".into(), to, iif: device(&r.dev), ..RuleSpec::default() };
             out.extend(by_protocol(&base, r.tcp, r.udp));
         }
+        Nat::Netmap(_) => return Err("Netmap is not translated yet".into()),
     }
     Ok(())
 }

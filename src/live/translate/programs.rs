@@ -9,7 +9,7 @@ use crate::{
         schema::{self, Action, Method, Server},
     },
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A server that runs from the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,12 @@ pub fn services(scenario: &Scenario) -> Vec<Service> {
     for (node, ns) in scenario.namespaces.iter() {
         for server in &ns.run {
             let (port, bind) = server.listens();
-            let at = SocketAddr::new(bind.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |b| *b), *port);
+            // As netsim's: where IPv6 is spoken, a server hears both families.
+            let everywhere = match ns.speaks_ipv6() {
+                true => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                false => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            };
+            let at = SocketAddr::new(bind.map_or(everywhere, |b| *b), *port);
             let kind = match &server.value {
                 Server::Http(h) => {
                     let own = h.body.as_ref().map(|b| b.value.clone());
@@ -257,7 +262,7 @@ pub fn ports(scenario: &Scenario, services: &[Service], jobs: &[Job]) -> Vec<u16
                 schema::Nat::Dnat(d) => [d.tcp, d.udp],
                 schema::Nat::PortForward(p) => [p.tcp, p.udp],
                 schema::Nat::Redirect(r) => [r.tcp, r.udp],
-                schema::Nat::Masquerade(_) | schema::Nat::Snat(_) => [None, None],
+                schema::Nat::Masquerade(_) | schema::Nat::Snat(_) | schema::Nat::Netmap(_) => [None, None],
             };
             all.extend(ports.into_iter().flatten().map(|p| p.first));
         }

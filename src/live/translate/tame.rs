@@ -8,13 +8,7 @@ use crate::scenario::{
 
 /// Whether anything of the scenario is about IPv6.
 pub fn uses_ipv6(scenario: &Scenario) -> bool {
-    let devices = scenario.namespaces.iter().flat_map(|(_, ns)| ns.devices.iter());
-    let mut addresses = devices.flat_map(|(_, d)| d.addresses().iter());
-    addresses.any(|a| !a.local.is_ipv4())
-        || scenario.namespaces.iter().any(|(_, ns)| {
-            let routes = ns.routes.iter().any(|r| r.text.contains("::"));
-            routes || ns.sysctl.iter().any(|(key, _)| key.contains("ipv6"))
-        })
+    scenario.namespaces.iter().any(|(_, ns)| ns.speaks_ipv6())
 }
 
 /// The scenario with the changes that are asked for; what is changed is added to the notes.

@@ -38,6 +38,10 @@ fn centiseconds(ns: u64) -> Scalar {
 impl Translator<'_> {
     /// The namespace, without its firewall.
     pub fn node(&mut self, ns: &Namespace) -> Result<Node, Untranslatable> {
+        if !ns.advertise.is_empty() || ns.devices.iter().any(|(_, d)| d.is_autoconf()) {
+            let what = "router advertisements need a program (radvd) that is not started";
+            return Err(Untranslatable::Unknown(format!("{}: {what}", self.name)));
+        }
         let mut node = Node::default();
         for (key, value) in ns.sysctl.iter() {
             node.sysctl.0.push((key.value.clone(), scalar(&value.value)));
