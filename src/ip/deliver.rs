@@ -37,9 +37,17 @@ impl Kernel {
             return self.refuse6(ns, dev, &ip, frame, refusal);
         }
         let n = self.ns_mut(ns);
-        n.mib.count(ip.is_ipv4(), Mib::IpInDelivers);
         let tunnels = n.tunnels;
+        let ipv4 = ip.is_ipv4();
+        if !ipv4 {
+            n.mib.count(false, Mib::IpInDelivers);
+        }
         let raw = n.sockets.is_some() && self.raw_input(ns, dev, &ip, &frame);
+        // IPv4 counts as delivered only what somebody takes (ip_protocol_deliver_rcu).
+        let taken = matches!(ip.proto, proto::ICMP | proto::UDP | proto::TCP | IPIP | proto::GRE | 2) || raw;
+        if ipv4 && taken {
+            self.ns_mut(ns).mib.inc(Mib::IpInDelivers);
+        }
         match ip.proto {
             proto::ICMP if ip.is_ipv4() => self.icmp_input(ns, dev, ip, frame, to_one),
             proto::ICMPV6 if !ip.is_ipv4() => self.icmp6_input(ns, dev, ip, frame, to_one),

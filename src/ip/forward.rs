@@ -11,6 +11,7 @@ use crate::{
         ip::decrement_ttl,
     },
 };
+use std::net::IpAddr;
 
 impl Kernel {
     /// Forwards a packet that came in by `dev`; `translated` if PREROUTING changed its destination.
@@ -35,8 +36,14 @@ impl Kernel {
             self.icmp_error(ns, Some(dev), &ip, &frame, icmp::TIME_EXCEEDED, 0, 0);
             return self.core.drop(ns, Some(dev), frame, DropReason::TtlExceeded);
         }
+        let options = frame.meta().options;
+        if options.strict && way.next_hop != ip.dst && options.srr_hit.is_none_or(|hop| way.next_hop != IpAddr::V4(hop))
+        {
+            self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::SOURCE_ROUTE_FAILED, 0);
+            return self.core.drop(ns, Some(dev), frame, DropReason::IpInHdr);
+        }
         self.ns_mut(ns).mib.inc(Mib::IpForwDatagrams);
-        let mtu = self.forward_mtu(ns, way.out, &ip);
+        let mtu = self.forward_mtu(ns, &way, &ip);
         if self.exceeds_mtu(&ip, &frame, mtu) {
             self.ns_mut(ns).mib.inc(Mib::IpFragFails);
             self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::FRAG_NEEDED, mtu);
@@ -47,7 +54,7 @@ impl Kernel {
             ip.ttl -= 1;
         }
         // Redirects about translated flows are suppressed: the better gateway is a fiction of the translator.
-        if way.redirect && !translated {
+        if way.redirect && !translated && options.srr == 0 {
             self.icmp_redirect(ns, dev, &ip, &frame, way.next_hop);
         }
         self.core.emit(ns, Some(dev), Some(frame.id()), Event::Forwarded { ttl: ip.ttl, out: way.out });
@@ -55,14 +62,16 @@ impl Kernel {
         else {
             return;
         };
+        let mut frame = frame;
+        self.forward_options(ns, way.out, &mut ip, &mut frame);
         // Nobody waits for the result: a forwarded packet's fate is in the trace.
         let _ = self.ip_postrouting(ns, Some(dev), way.out, way.next_hop, mtu, ip, frame);
     }
 
-    /// The MTU that counts for a packet passing through (ip_dst_mtu_maybe_forward): the device's, unless
+    /// The MTU that counts for a packet passing through (ip_dst_mtu_maybe_forward): the route's or the device's, unless
     /// `ip_forward_use_pmtu` admits learned ones.
-    fn forward_mtu(&self, ns: NsId, out: DevId, ip: &IpHeader) -> u32 {
-        let mtu = self.dev(out).mtu;
+    fn forward_mtu(&self, ns: NsId, way: &InputRoute, ip: &IpHeader) -> u32 {
+        let mtu = if way.mtu > 0 { way.mtu } else { self.dev(way.out).mtu };
         let n = self.ns(ns);
         if !n.knobs.on(Knob::ForwardUsePmtu) {
             return mtu;

@@ -43,6 +43,9 @@ impl Kernel {
             let (b, whole) = (piece.data_mut(), frame.data());
             b[..header].copy_from_slice(&whole[..header]);
             b[header..].copy_from_slice(&whole[header + at..header + at + len]);
+            if at > 0 && header > crate::wire::ip::V4_HEADER {
+                crate::wire::options::strip(&mut b[..header]);
+            }
             let offset = (ip.frag_offset + at) / 8;
             // DF stays on fragments of a datagram that had it when it was reassembled (ip_do_fragment, IPCB DF).
             let df = if ip.df && frag_max > 0 { DF } else { 0 };
@@ -71,17 +74,32 @@ impl Kernel {
         frame: Frame,
     ) -> Option<(IpHeader, Frame)> {
         let now = self.core.now;
-        let n = self.ns_mut(ns);
         let ipv4 = ip.is_ipv4();
-        n.mib.count(ipv4, Mib::IpReasmReqds);
+        self.ns_mut(ns).mib.count(ipv4, Mib::IpReasmReqds);
+        if let (false, true, Some(dev)) = (ipv4, ip.more_fragments, dev)
+            && !(ip.total_len - ip.header_len).is_multiple_of(8)
+        {
+            // RFC 8200 §4.5 wants the payload length pointed at (ip6_frag_queue).
+            self.refuse6(ns, dev, &ip, frame, super::exthdr::Refusal::Problem(0, 4));
+            return None;
+        }
+        let n = self.ns_mut(ns);
         let timeout = n.knobs.seconds(if ipv4 { Knob::IpfragTime } else { Knob::Ip6fragTime });
         let budget = n.knobs.get(Knob::IpfragHighThresh).max(0) as usize;
+        let distance = if ipv4 { n.knobs.get(Knob::IpfragMaxDist).max(0) as u32 } else { 0 };
         let r = n.reassembly.get_or_insert_default();
         let armed = r.next_deadline();
+        let too_far = r.restart_if_far(&ip, distance);
         let outcome = r.add(now, timeout, budget, &ip, frame);
         let (next, lo) = (r.next_deadline(), n.lo);
         if let Some(at) = next.filter(|_| next != armed) {
             self.core.schedule(at, lo, Work::Reassembly(ns));
+        }
+        if !too_far.is_empty() {
+            self.ns_mut(ns).mib.count(ipv4, Mib::IpReasmFails);
+            for f in too_far {
+                self.core.drop(ns, dev, f, DropReason::FragTooFar);
+            }
         }
         match outcome {
             Outcome::Waiting => None,
@@ -116,6 +134,14 @@ impl Kernel {
     ) -> Option<(IpHeader, Frame)> {
         let (first, first_frame) = pieces.first().expect("a complete datagram has a first fragment");
         let (ipv4, header) = (first.is_ipv4(), first.header_len);
+        let ecn = common_ecn(pieces.iter().map(|(h, _)| h.tos));
+        if ipv4 && ecn.is_none() {
+            self.ns_mut(ns).mib.inc(Mib::IpReasmFails);
+            for (_, f) in pieces {
+                self.core.drop(ns, dev, f, DropReason::FragEcn);
+            }
+            return None;
+        }
         let payload: usize = pieces.iter().map(|(h, _)| h.total_len - h.header_len).sum();
         // The fragment header of IPv6 goes; everything in front of it stays.
         let kept = if ipv4 { header } else { header - crate::wire::ip::V6_FRAGMENT };
@@ -133,6 +159,7 @@ impl Kernel {
         }
         if ipv4 {
             let df = pieces.iter().any(|(h, _)| h.df);
+            b[1] |= ecn.unwrap_or(0);
             put16(b, 2, (kept + payload) as u16);
             put16(b, 6, if df { DF } else { 0 });
             put16(b, 10, 0);
@@ -179,6 +206,18 @@ impl Kernel {
         if let Some(at) = next {
             self.core.schedule(at, lo, Work::Reassembly(ns));
         }
+    }
+}
+
+/// What the whole datagram's ECN field gains from its pieces; `None` if they contradict each other: only some of them
+/// were sent by somebody who knows ECN (RFC 3168 §5.3; ip_frag_ecn_table).
+fn common_ecn(fields: impl Iterator<Item = u8>) -> Option<u8> {
+    let seen = fields.fold(0u8, |seen, tos| seen | 1 << (tos & 3));
+    match (seen & 1 != 0, seen & !1) {
+        (true, 0) => Some(0),
+        (true, _) => None,
+        // Congestion met by one piece is congestion met by all.
+        (false, set) => Some(if set & 8 != 0 && set != 8 { 3 } else { 0 }),
     }
 }
 

@@ -30,7 +30,7 @@ impl Kernel {
         fields.write(frame.data_mut());
         self.count_out6(ns, message[0]);
         let kind = if dst.is_multicast() { RouteType::Multicast } else { RouteType::Unicast };
-        let route = RouteOut { dev, next_hop: dst, src, mtu, mtu_locked: false, kind };
+        let route = RouteOut { dev, next_hop: dst, src, mtu, mtu_locked: false, kind, advmss: 0 };
         // A lost message shows in the trace; the state machine asks again.
         let _ = self.ip_output(ns, frame, &route);
     }

@@ -117,6 +117,7 @@ impl Kernel {
             proto: q.proto,
             sport: q.sport,
             dport: q.dport,
+            any_src: false,
         };
         let way = self.route_output(ns, &request)?;
         let mut answer = Answer::new(way.kind, q.dst);
@@ -157,6 +158,8 @@ impl Kernel {
             oif: q.oif,
             mark: q.mark,
             tos: q.tos,
+            proto: q.proto,
+            ports: (q.sport, q.dport),
             hash: self.query_hash(ns, q),
         };
         self.ns(ns).fib.lookup(&key, false).ok().map(|found| ask(found.hop, found.table))
@@ -185,9 +188,12 @@ impl Kernel {
             let left = e.expires.saturating_sub(self.core.now) / SEC;
             answer.note(format_args!("expires {left}sec"));
         }
-        if way.mtu != self.dev(way.dev).mtu {
+        if way.mtu != self.dev(way.dev).mtu || learned.is_some_and(|e| e.mtu == Some(way.mtu)) {
             let lock = if way.mtu_locked { "lock " } else { "" };
             answer.note(format_args!("mtu {lock}{}", way.mtu));
+        }
+        if way.advmss > 0 {
+            answer.note(format_args!("advmss {}", way.advmss));
         }
     }
 
@@ -200,12 +206,14 @@ impl Kernel {
         let any = if q.dst.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
         let src = q.src.unwrap_or(any);
         let hash = self.query_hash(ns, q);
-        let way = self.input_route_hashed(ns, iif, src, q.dst, q.tos, q.mark, hash).map_err(|no| match no.reason {
-            DropReason::IpInNoRoutes => Errno::ENETUNREACH,
-            DropReason::RouteProhibit => Errno::EACCES,
-            DropReason::IpInAddrErrors | DropReason::RouteUnreachable => Errno::EHOSTUNREACH,
-            _ => Errno::EINVAL,
-        })?;
+        let way = self
+            .input_route_hashed(ns, iif, src, q.dst, q.tos, q.mark, (hash, q.proto, (q.sport, q.dport)))
+            .map_err(|no| match no.reason {
+                DropReason::IpInNoRoutes => Errno::ENETUNREACH,
+                DropReason::RouteProhibit => Errno::EACCES,
+                DropReason::IpInAddrErrors | DropReason::RouteUnreachable => Errno::EHOSTUNREACH,
+                _ => Errno::EINVAL,
+            })?;
         let mut answer = Answer::new(way.kind, q.dst);
         answer.say("from", src);
         if way.forward && way.next_hop != q.dst {
@@ -221,6 +229,9 @@ impl Kernel {
             RouteType::Multicast => answer.note("<local,mc>"),
             _ if way.redirect => answer.note("<redirect>"),
             _ => {}
+        }
+        if way.mtu > 0 {
+            answer.note(format_args!("mtu {}", way.mtu));
         }
         answer.note(format_args!("iif {}", self.dev_name(iif)));
         Ok(answer.lines())

@@ -25,11 +25,12 @@ impl Kernel {
             proto: q.proto,
             sport: q.sport,
             dport: q.dport,
+            any_src: false,
         };
         let hash = self.flow_hash(ns, q.src.unwrap_or(any), q.dst, q.proto, q.sport, q.dport);
         if let (Some(iif), IpAddr::V6(dst)) = (q.iif, q.dst) {
             let src = if let Some(IpAddr::V6(src)) = q.src { src } else { Ipv6Addr::UNSPECIFIED };
-            match self.input_route6(ns, iif, src, dst, (q.tos, q.mark, hash)) {
+            match self.input_route6(ns, iif, src, dst, (q.tos, q.mark, (hash, q.proto, (q.sport, q.dport)))) {
                 Err(no) if no.reason == DropReason::RouteProhibit => return Err(Errno::EACCES),
                 Err(no) if no.reason == DropReason::RouteUnreachable => return Err(Errno::EHOSTUNREACH),
                 Err(no) if no.reason == DropReason::RouteBlackhole => return Err(Errno::EINVAL),
@@ -41,7 +42,17 @@ impl Kernel {
         }
         let way = self.route_output6(ns, &request)?;
         let oif = q.oif.filter(|d| *d != self.ns(ns).lo);
-        let key = FlowKey { src: q.src, dst: q.dst, iif: q.iif, oif, mark: q.mark, tos: q.tos, hash };
+        let key = FlowKey {
+            src: q.src,
+            dst: q.dst,
+            iif: q.iif,
+            oif,
+            mark: q.mark,
+            tos: q.tos,
+            proto: q.proto,
+            ports: (q.sport, q.dport),
+            hash,
+        };
         let found = self.ns(ns).fib.lookup(&key, false).map_err(|_| Errno::ENETUNREACH)?;
         let learned = self.ns(ns).exceptions.as_ref().and_then(|x| x.get(self.core.now, q.dst));
         let learned = learned.filter(|_| way.kind == RouteType::Unicast);

@@ -14,10 +14,11 @@ use crate::{
     route::RouteType,
     trace::{Delivery, DropReason, Event, NeighState, Origin},
     wire::{
-        Frame, IpHeader, PacketType, be16, be32,
+        Frame, IpHeader, PacketType, be16, be32, checksum,
         icmp::{self, unreach},
         ip::IpFields,
-        ports, put32,
+        options::Echo,
+        ports, put16, put32,
     },
 };
 use std::net::{IpAddr, Ipv4Addr};
@@ -51,20 +52,23 @@ impl Kernel {
             return;
         }
         let tos = ip.tos & 0x1e | PRECEDENCE;
-        let own = self.is_local(ns, ip.dst).then_some(ip.dst);
+        // Only what came in for an address of ours is answered from that address.
+        let own = dev.filter(|_| self.is_local(ns, ip.dst)).map(|_| ip.dst);
         let mark = if self.ns(ns).knobs.on(Knob::FwmarkReflect) { frame.meta().mark } else { 0 };
         let inbound = dev
             .filter(|_| self.ns(ns).knobs.on(Knob::IcmpErrorsUseInboundIfaddr))
             .and_then(|d| self.select_source(d, ip.src));
-        let req = OutRequest { src: own.or(inbound), mark, tos, proto: proto::ICMP, ..OutRequest::to(ip.src) };
+        let echo = self.echo_options(ns, ip, frame);
+        let to = echo.first.map_or(ip.src, IpAddr::V4);
+        let req = OutRequest { src: own.or(inbound), mark, tos, proto: proto::ICMP, ..OutRequest::to(to) };
         let Ok(route) = self.route_output(ns, &req) else { return };
         if !self.allow_error(ns, &route, ip.src, kind, code) {
             return;
         }
-        let room = (route.mtu as usize).min(MAX_ERROR) - crate::wire::ip::V4_HEADER - icmp::HEADER;
+        let room = (route.mtu as usize).min(MAX_ERROR) - crate::wire::ip::V4_HEADER - icmp::HEADER - echo.bytes.len();
         let quote = frame.data().len().min(ip.total_len).min(room);
-        let fields = self.icmp_fields(ns, &route, ip.src, tos);
-        let head = fields.header_len();
+        let fields = self.icmp_fields(ns, &route, to, tos);
+        let head = fields.header_len() + echo.bytes.len();
         let mut error = self.core.new_frame(ns, head + icmp::HEADER + quote, Origin::Icmp, Some(frame.id()));
         let b = &mut error.data_mut()[head..];
         b[0] = kind;
@@ -72,7 +76,7 @@ impl Kernel {
         put32(b, 4, info);
         b[icmp::HEADER..].copy_from_slice(&frame.data()[..quote]);
         icmp::seal(b, fields.src, fields.dst);
-        fields.write(error.data_mut());
+        self.write_with_options(&fields, &echo, ip.src, error.data_mut());
         error.meta_mut().ct = netfilter::attach(frame.meta().ct);
         self.count_out(ns, kind);
         self.core.emit(ns, dev, Some(frame.id()), Event::IcmpError { kind, code, to: ip.src });
@@ -135,6 +139,19 @@ impl Kernel {
         self.ns_mut(ns).icmp_limits.get_or_insert_default().allow_route_error(now, to)
     }
 
+    /// Writes the header of an answer with the options it carries; `asker` is whom it is for in the end.
+    fn write_with_options(&self, fields: &IpFields, echo: &Echo, asker: IpAddr, packet: &mut [u8]) {
+        fields.write(packet);
+        if let (false, IpAddr::V4(src), IpAddr::V4(dst)) = (echo.bytes.is_empty(), fields.src, asker) {
+            let header = fields.header_len() + echo.bytes.len();
+            packet[0] = 0x40 | (header / 4) as u8;
+            echo.write(&mut packet[..header], src, dst, self.milliseconds());
+            put16(packet, 10, 0);
+            let sum = checksum::of(&packet[..header]);
+            put16(packet, 10, sum);
+        }
+    }
+
     fn icmp_fields(&mut self, ns: NsId, route: &RouteOut, dst: IpAddr, tos: u8) -> IpFields {
         let ttl = self.ns(ns).knobs.get(Knob::DefaultTtl) as u8;
         let id = self.next_ip_id(ns);
@@ -181,7 +198,9 @@ impl Kernel {
         // RFC 1122 §3.2.2: unknown types are discarded; §3.2.2.6, §3.2.2.8: of messages to several only questions count.
         let questions = [icmp::ECHO, icmp::TIMESTAMP, icmp::MASK_REQUEST, icmp::MASK_REPLY];
         let ignored = matches!(kind, icmp::ECHO | icmp::TIMESTAMP) && n.knobs.on(Knob::IcmpEchoIgnoreBroadcasts);
-        if kind > NR_ICMP_TYPES || !to_one && (ignored || !questions.contains(&kind)) {
+        // PROBE requests and replies (RFC 8335) are known, and passed over unless switched on.
+        let known = kind <= NR_ICMP_TYPES || matches!(kind, 42 | 43);
+        if !known || !to_one && (ignored || !questions.contains(&kind)) {
             self.ns_mut(ns).mib.inc(Mib::IcmpInErrors);
             return self.core.drop(ns, Some(dev), frame, DropReason::InvalidProto);
         }
@@ -190,10 +209,17 @@ impl Kernel {
                 self.core.drop(ns, Some(dev), frame, DropReason::InvalidProto);
             }
             icmp::ECHO => self.icmp_reply(ns, &ip, frame, icmp::ECHO_REPLY, to_one),
-            icmp::TIMESTAMP if message.len() >= 20 => self.icmp_reply(ns, &ip, frame, icmp::TIMESTAMP_REPLY, to_one),
+            icmp::TIMESTAMP if message.len() >= icmp::HEADER + 4 => {
+                self.icmp_reply(ns, &ip, frame, icmp::TIMESTAMP_REPLY, to_one)
+            }
             icmp::ECHO_REPLY => self.ping_input(ns, dev, ip, frame),
             icmp::UNREACHABLE | icmp::TIME_EXCEEDED | icmp::PARAM_PROBLEM => self.icmp_error_input(ns, dev, &ip, frame),
             icmp::REDIRECT => self.icmp_redirect_input(ns, dev, &ip, frame),
+            // A source quench is read like an error, and means nothing (RFC 6633).
+            4 if IpHeader::parse_quoted(&message[icmp::HEADER..]).is_none() => {
+                self.ns_mut(ns).mib.inc(Mib::IcmpInErrors);
+                self.core.drop(ns, Some(dev), frame, DropReason::HdrTrunc);
+            }
             // Messages nobody acts on, replies to questions nobody asked included.
             _ => self.core.drop(ns, Some(dev), frame, DropReason::InvalidProto),
         }
@@ -203,28 +229,33 @@ impl Kernel {
     fn icmp_reply(&mut self, ns: NsId, ip: &IpHeader, frame: Frame, kind: u8, to_one: bool) {
         let own = to_one.then_some(ip.dst);
         let mark = if self.ns(ns).knobs.on(Knob::FwmarkReflect) { frame.meta().mark } else { 0 };
-        let req = OutRequest { src: own, mark, tos: ip.tos, proto: proto::ICMP, ..OutRequest::to(ip.src) };
+        let echo = self.echo_options(ns, ip, &frame);
+        let to = echo.first.map_or(ip.src, IpAddr::V4);
+        let req = OutRequest { src: own, mark, tos: ip.tos, proto: proto::ICMP, ..OutRequest::to(to) };
         let Ok(route) = self.route_output(ns, &req) else {
             // The question arrived, the answer has no way back: silence, as the kernel does.
             return self.core.deliver(ns, frame.meta().iif, frame, Delivery::Icmp);
         };
-        let fields = self.icmp_fields(ns, &route, ip.src, ip.tos);
-        let head = fields.header_len();
-        let body = ip.payload(frame.data()).len();
+        let fields = self.icmp_fields(ns, &route, to, ip.tos);
+        let head = fields.header_len() + echo.bytes.len();
+        // A timestamp reply has three times, whatever the request brought (icmp_timestamp).
+        let body = if kind == icmp::TIMESTAMP_REPLY { icmp::HEADER + 12 } else { ip.payload(frame.data()).len() };
         let mut reply = self.core.new_frame(ns, head + body, Origin::Icmp, Some(frame.id()));
         let b = &mut reply.data_mut()[head..];
-        b.copy_from_slice(ip.payload(frame.data()));
+        let asked = ip.payload(frame.data());
+        let same = asked.len().min(body);
+        b[..same].copy_from_slice(&asked[..same]);
         b[0] = kind;
         if kind == icmp::TIMESTAMP_REPLY {
-            // Milliseconds since midnight (RFC 792); virtual time starts at midnight.
-            let ms = (self.core.now / MS % (24 * 3600 * 1000)) as u32;
+            let ms = self.milliseconds();
             put32(b, 12, ms);
             put32(b, 16, ms);
         }
         icmp::seal(b, fields.src, fields.dst);
-        fields.write(reply.data_mut());
+        self.write_with_options(&fields, &echo, ip.src, reply.data_mut());
         self.core.deliver(ns, frame.meta().iif, frame, Delivery::Icmp);
-        self.count_out(ns, kind);
+        // The kernel counts every reply as one to an echo request.
+        self.count_out(ns, icmp::ECHO_REPLY);
         let _ = self.ip_output(ns, reply, &route);
     }
 
@@ -237,9 +268,17 @@ impl Kernel {
             self.ns_mut(ns).mib.inc(Mib::IcmpInErrors);
             return self.core.drop(ns, Some(dev), frame, DropReason::HdrTrunc);
         };
-        let mtu = if kind == icmp::UNREACHABLE && code == unreach::FRAG_NEEDED { be16(message, 6) as u32 } else { 0 };
+        let too_big = kind == icmp::UNREACHABLE && code == unreach::FRAG_NEEDED;
+        let mode = self.ns(ns).knobs.get(Knob::NoPmtuDisc);
+        // Nobody hears of an unknown code, of an expired reassembly, nor with `ip_no_pmtu_disc` 2 of a small MTU.
+        let last = if kind == icmp::UNREACHABLE { 15 } else { u8::MAX };
+        let unheard = (kind == icmp::TIME_EXCEEDED && code == 1) || code > last || (too_big && mode >= 2);
+        if unheard {
+            return self.core.deliver(ns, Some(dev), frame, Delivery::Icmp);
+        }
+        let mtu = if too_big && mode == 0 { be16(message, 6) as u32 } else { 0 };
         let matched = self.socket_error(ns, dev, ip.src, &inner, kind, code, mtu, quoted);
-        if mtu > 0 && matched {
+        if too_big && matched {
             self.learn_pmtu(ns, inner.dst, mtu);
         }
         self.core.deliver(ns, Some(dev), frame, Delivery::Icmp);
@@ -248,14 +287,21 @@ impl Kernel {
     /// Remembers the MTU of the path to `dst` (ip_rt_update_pmtu): never below `min_pmtu`, for `mtu_expires`.
     pub(crate) fn learn_pmtu(&mut self, ns: NsId, dst: IpAddr, mtu: u32) {
         let now = self.core.now;
-        let n = self.ns_mut(ns);
-        if n.knobs.on(Knob::NoPmtuDisc) {
+        let Ok(way) = self.route_output(ns, &OutRequest::to(dst)) else { return };
+        // What is fixed stays, and nothing grows (ip_rt_update_pmtu).
+        if way.mtu_locked || way.mtu < mtu || way.kind != RouteType::Unicast {
             return;
         }
+        let n = self.ns_mut(ns);
         let min = n.knobs.get(Knob::RouteMinPmtu) as u32;
         let expires = now + n.knobs.get(Knob::RouteMtuExpires) as u64 * SEC;
         let locked = mtu < min;
-        n.exceptions.get_or_insert_default().set_mtu(now, dst, mtu.max(min), locked, expires);
+        let known = n.exceptions.get_or_insert_default();
+        let first = known.get(now, dst).is_none();
+        known.set_mtu(now, dst, mtu.max(min), locked, expires);
+        if first {
+            known.bind(dst, (way.dev, way.next_hop));
+        }
     }
 
     /// A router says there is a better first hop (icmp_redirect, __ip_do_redirect; RFC 1122 §3.2.2.2).
@@ -304,7 +350,9 @@ impl Kernel {
             .is_some_and(|n| n.mac.is_some() && !matches!(n.state, NeighState::Incomplete | NeighState::Failed))
         {
             let expires = now + 300 * SEC;
-            self.ns_mut(ns).exceptions.get_or_insert_default().set_gateway(now, dst, gateway, expires);
+            let known = self.ns_mut(ns).exceptions.get_or_insert_default();
+            known.set_gateway(now, dst, gateway, expires);
+            known.bind(dst, (dev, from));
         } else {
             // The first redirect only makes us ask for the new gateway's MAC (neigh_event_send).
             self.probe_neighbour(ns, dev, gateway);
@@ -341,6 +389,9 @@ fn counter_in(kind: u8) -> Option<Mib> {
         icmp::PARAM_PROBLEM => Mib::IcmpInParmProbs,
         icmp::TIMESTAMP => Mib::IcmpInTimestamps,
         icmp::TIMESTAMP_REPLY => Mib::IcmpInTimestampReps,
+        4 => Mib::IcmpInSrcQuenchs,
+        17 => Mib::IcmpInAddrMasks,
+        18 => Mib::IcmpInAddrMaskReps,
         _ => return None,
     })
 }

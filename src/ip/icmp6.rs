@@ -147,6 +147,9 @@ impl Kernel {
     /// Answers an echo request (icmpv6_echo_reply): from the address asked, or if that is not one host's own, from one
     /// that suits the sender; by the device the question came in by, if it has as good a route.
     fn icmp6_echo(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: Frame) {
+        if ip.src.is_unspecified() {
+            return self.core.deliver(ns, Some(dev), frame, Delivery::Icmp);
+        }
         let own = self.is_local(ns, ip.dst).then_some(ip.dst);
         let req = OutRequest { src: own, tos: ip.tos, proto: proto::ICMPV6, ..OutRequest::to(ip.src) };
         let back =

@@ -3,7 +3,7 @@
 use crate::{
     base::{DevId, NsId},
     kernel::{
-        Kernel,
+        InputRoute, Kernel,
         mib::Mib,
         route_cache::{InputKey, NoWay},
     },
@@ -31,6 +31,9 @@ impl Kernel {
             Ok(ip) => ip,
             Err(reason) => {
                 self.ns_mut(ns).mib.count(ipv4, Mib::IpInHdrErrors);
+                if ipv4 && reason == DropReason::IpCsum {
+                    self.ns_mut(ns).mib.inc(Mib::IpExtInCsumErrors);
+                }
                 return self.core.drop(ns, Some(dev), frame, reason);
             }
         };
@@ -82,21 +85,30 @@ impl Kernel {
         self.ip_input_routed(ns, dev, ip, frame, before != ip.dst);
     }
 
-    fn ip_input_routed(&mut self, ns: NsId, dev: DevId, ip: IpHeader, frame: Frame, translated: bool) {
-        let hash = if self.ns(ns).fib.has_multipath() {
+    fn ip_input_routed(&mut self, ns: NsId, dev: DevId, mut ip: IpHeader, frame: Frame, translated: bool) {
+        let fib = &self.ns(ns).fib;
+        let detail = if fib.has_multipath() || fib.sees_ports(ip.is_ipv4()) {
             let t = crate::wire::ports::tuple(&ip, ip.payload(frame.data()));
-            self.flow_hash(ns, t.src, t.dst, t.proto, t.sport, t.dport)
+            let hash = self.flow_hash(ns, t.src, t.dst, t.proto, t.sport, t.dport);
+            (hash, t.proto, (t.sport, t.dport))
         } else {
-            0
+            (0, 0, (0, 0))
         };
         let key = InputKey { dev, src: ip.src, dst: ip.dst, mark: frame.meta().mark, tos: ip.tos };
-        let way = match self.input_route_cached(ns, key, hash) {
+        let way = match self.input_route_cached(ns, key, detail) {
             Ok(way) => way,
+            // A packet that is merely not for us has its options read before it is refused (ip_rcv_finish).
+            Err(no) if no.error.is_some() || no.reason == DropReason::IpInAddrErrors => {
+                let nowhere = InputRoute::nowhere(dev, ip.dst);
+                let Some((_, frame)) = self.ip_options(ns, dev, &mut ip, frame, nowhere) else { return };
+                return self.no_way(ns, dev, &ip, frame, no);
+            }
             Err(no) => return self.no_way(ns, dev, &ip, frame, no),
         };
         if ip.is_ipv4() {
             self.count_arrival(ns, way.kind, &ip);
         }
+        let Some((way, frame)) = self.ip_options(ns, dev, &mut ip, frame, way) else { return };
         if !way.forward {
             let event = Event::Route { purpose: RouteUse::Input, dst: ip.dst, via: None, out: dev };
             self.core.emit(ns, Some(dev), Some(frame.id()), event);

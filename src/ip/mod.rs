@@ -21,6 +21,7 @@ mod hooks;
 pub mod icmp;
 mod icmp6;
 mod input;
+mod options;
 mod output;
 mod redirect6;
 mod route;

@@ -58,6 +58,7 @@ impl Kernel {
                     proto: ip.proto,
                     sport: t.sport,
                     dport: t.dport,
+                    any_src: true,
                 };
                 match self.route_output(ns, &req) {
                     Ok(r) => route = r,
@@ -178,7 +179,8 @@ impl Kernel {
         a.is_broadcast() || self.ns(self.dev(dev).ns).fib.local_kind(addr) == Some(RouteType::Broadcast)
     }
 
-    /// Broadcasts and multicasts are heard by the sender's own sockets too (ip_mc_output, dev_loopback_xmit).
+    /// Broadcasts, and multicasts to groups the device is in, come back to their sender (ip_mc_output,
+    /// dev_loopback_xmit).
     fn loop_back(&mut self, ns: NsId, dev: DevId, ip: &IpHeader, frame: &Frame) {
         let listeners = match ip.dst {
             // Members of the group hear themselves, broadcasts everybody; the copy arrives like any packet.

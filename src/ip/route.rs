@@ -3,11 +3,11 @@
 use crate::{
     base::{DevId, Errno, Mutant, NsId, mutated, proto},
     kernel::{
-        InputRoute, Kernel,
+        IfAddr, InputRoute, Kernel,
         route_cache::{InputKey, NoWay},
         sysctl::{Conf, Knob},
     },
-    route::{FlowKey, LookupError, RouteType, Scope},
+    route::{Family, FlowKey, LookupError, Route, RouteType, Scope},
     trace::DropReason,
 };
 use std::net::{IpAddr, Ipv4Addr};
@@ -31,12 +31,18 @@ pub struct OutRequest {
     pub sport: u16,
     /// Destination port, for multipath hashing.
     pub dport: u16,
+    /// The source need not be an address of the namespace (FLOWI_FLAG_ANYSRC).
+    pub any_src: bool,
 }
+
+/// What routing may look at beyond the IP header: the hash of the flow for multipath routes, and the upper-layer protocol
+/// and its ports for rules that ask for them. All zero where neither matters.
+pub(crate) type FlowDetail = (u32, u8, (u16, u16));
 
 impl OutRequest {
     /// A request that names nothing but the destination.
     pub fn to(dst: IpAddr) -> OutRequest {
-        OutRequest { src: None, dst, oif: None, mark: 0, tos: 0, proto: 0, sport: 0, dport: 0 }
+        OutRequest { src: None, dst, oif: None, mark: 0, tos: 0, proto: 0, sport: 0, dport: 0, any_src: false }
     }
 }
 
@@ -55,6 +61,8 @@ pub struct RouteOut {
     pub mtu_locked: bool,
     /// Unicast, local, broadcast or multicast.
     pub kind: RouteType,
+    /// The most bytes of a TCP segment the peer is told; 0: what the MTU allows.
+    pub advmss: u16,
 }
 
 const fn silent(reason: DropReason) -> NoWay {
@@ -75,14 +83,31 @@ impl Kernel {
 
     /// Whether packets to `addr` leave by `dev`.
     pub(crate) fn routed_by(&self, ns: NsId, dev: DevId, addr: IpAddr) -> bool {
-        let key = FlowKey { src: None, dst: addr, iif: None, oif: None, mark: 0, tos: 0, hash: 0 };
+        let key = FlowKey::to(addr);
         let ignore = self.ignore_linkdown(ns);
         self.ns(ns).fib.lookup(&key, ignore).is_ok_and(|l| l.hop.dev == Some(dev))
     }
 
-    /// Routes over a device without carrier are skipped where that device says so; the FIB asks per namespace.
+    /// Routes over a device without carrier are skipped where that device says so; the FIB asks per namespace, for which
+    /// all devices without carrier must agree.
     fn ignore_linkdown(&self, ns: NsId) -> bool {
-        self.ns(ns).conf_all.on(Conf::IgnoreRoutesWithLinkdown)
+        let n = self.ns(ns);
+        let on = |d: &DevId| self.dev(*d).conf.on(Conf::IgnoreRoutesWithLinkdown);
+        n.conf_all.on(Conf::IgnoreRoutesWithLinkdown)
+            || (n.some_ignore_linkdown && n.devices.iter().filter(|d| !self.dev(**d).carrier).all(on))
+    }
+
+    /// A route as `ip route` shows it: hops without carrier that are passed over count as dead (fib_nexthop_info).
+    pub fn shown_route(&self, ns: NsId, route: &Route) -> Route {
+        let mut shown = route.clone();
+        let ignored = match route.family() {
+            Family::V4 => self.ignore_linkdown(ns),
+            Family::V6 => self.ignores_linkdown6(ns),
+        };
+        if ignored {
+            shown.hops_mut().iter_mut().filter(|h| h.linkdown).for_each(|h| h.dead = true);
+        }
+        shown
     }
 
     /// Chooses the way of a packet sent in `ns` (ip_route_output_key_hash_rcu).
@@ -101,8 +126,27 @@ impl Kernel {
             dst = req.src.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
         let limited = dst == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if let Some(src @ IpAddr::V4(a)) = req.src {
+            if a.is_multicast() || a.is_broadcast() || a.is_unspecified() {
+                return Err(Errno::EINVAL);
+            }
+            if !req.any_src && !self.owns_address(ns, src) && !self.is_local(ns, src) {
+                return Err(Errno::ENETUNREACH);
+            }
+        }
+        // A source of lo stays on lo (__mkroute_output).
+        let home = |dev: DevId| {
+            let at_home = req.src.is_some_and(|s| s.is_loopback()) && !self.dev(dev).is_loopback();
+            if at_home && !self.conf_or(dev, Conf::RouteLocalnet) { Err(Errno::EINVAL) } else { Ok(()) }
+        };
+        if let Some(oif) = req.oif
+            && !self.dev(oif).up
+        {
+            return Err(Errno::ENETUNREACH);
+        }
         if let Some(oif) = req.oif.filter(|_| limited || dst.is_multicast()) {
-            let src = req.src.or_else(|| self.select_source(oif, dst)).unwrap_or(unspecified(v4));
+            home(oif)?;
+            let src = req.src.or_else(|| self.select_source4(oif, None, Scope::Link)).unwrap_or(unspecified(v4));
             let kind = if limited { RouteType::Broadcast } else { RouteType::Multicast };
             return Ok(self.way(ns, oif, dst, src, dst, kind, None));
         }
@@ -113,22 +157,27 @@ impl Kernel {
             oif: req.oif,
             mark: req.mark,
             tos: req.tos,
+            proto: req.proto,
+            ports: (req.sport, req.dport),
             hash: self.flow_hash(ns, req.src.unwrap_or(unspecified(v4)), dst, req.proto, req.sport, req.dport),
         };
         let found = match n.fib.lookup(&key, self.ignore_linkdown(ns)) {
             Ok(f) => f,
-            Err(e) => match (e, req.oif) {
-                // A socket bound to a device reaches its link whatever the tables say ("apparently, routing tables are
-                // wrong", ip_route_output_key_hash_rcu).
-                (_, Some(oif)) if self.dev(oif).is_running() => {
-                    let src = req.src.or_else(|| self.select_source(oif, dst)).ok_or(Errno::ENETUNREACH)?;
+            Err(e) => {
+                // A socket bound to a device reaches its link whatever the tables say.
+                if let Some(oif) = req.oif {
+                    home(oif)?;
+                    let select = || self.select_source4(oif, None, Scope::Link);
+                    let src = req.src.or_else(select).unwrap_or(unspecified(v4));
                     return Ok(self.way(ns, oif, dst, src, dst, RouteType::Unicast, None));
                 }
-                (LookupError::Unreachable, _) => return Err(Errno::EHOSTUNREACH),
-                (LookupError::Prohibit, _) => return Err(Errno::EACCES),
-                (LookupError::Blackhole, _) => return Err(Errno::EINVAL),
-                _ => return Err(Errno::ENETUNREACH),
-            },
+                return Err(match e {
+                    LookupError::Unreachable => Errno::EHOSTUNREACH,
+                    LookupError::Prohibit => Errno::EACCES,
+                    LookupError::Blackhole => Errno::EINVAL,
+                    _ => Errno::ENETUNREACH,
+                });
+            }
         };
         let route = found.route;
         if route.kind == RouteType::Local {
@@ -143,10 +192,20 @@ impl Kernel {
             kind => kind,
         };
         let out = found.hop.dev.ok_or(Errno::ENETUNREACH)?;
+        home(out)?;
         let next_hop = if kind == RouteType::Unicast { found.hop.via.unwrap_or(dst) } else { dst };
-        let (prefsrc, mtu) = (route.src, route.mtu);
-        let src = req.src.or(prefsrc).or_else(|| self.select_source(out, next_hop)).unwrap_or(unspecified(v4));
-        Ok(self.way(ns, out, next_hop, src, dst, kind, mtu))
+        let (prefsrc, mtu, lock, advmss) = (route.src, route.mtu, route.mtu_lock, route.advmss);
+        // fib_info_update_nhc_saddr: near the gateway, of the scope of the route.
+        let (via, scope) = (found.hop.via, route.scope);
+        let select = || self.select_source4(out, via, scope);
+        let src = req.src.or(prefsrc).or_else(select).unwrap_or(unspecified(v4));
+        let mut way = self.way(ns, out, next_hop, src, dst, kind, mtu);
+        way.advmss = advmss;
+        if lock && mtu.is_some() {
+            // What is fixed is not learned (ip_rt_update_pmtu), and DF is not set (ip_dont_fragment).
+            (way.mtu, way.mtu_locked) = (mtu.unwrap_or(way.mtu), true);
+        }
+        Ok(way)
     }
 
     /// Completes a route with what was learned about the destination.
@@ -161,9 +220,11 @@ impl Kernel {
         kind: RouteType,
         mtu: Option<u32>,
     ) -> RouteOut {
-        let mut r = RouteOut { dev, next_hop, src, mtu: mtu.unwrap_or(self.dev(dev).mtu), mtu_locked: false, kind };
+        let mut r =
+            RouteOut { dev, next_hop, src, mtu: mtu.unwrap_or(self.dev(dev).mtu), mtu_locked: false, kind, advmss: 0 };
         if kind == RouteType::Unicast
-            && let Some(e) = self.ns(ns).exceptions.as_ref().and_then(|x| x.get(self.core.now, dst))
+            && let Some(e) =
+                self.ns(ns).exceptions.as_ref().and_then(|x| x.get_for(self.core.now, dst, (dev, next_hop)))
         {
             r.next_hop = e.gateway.unwrap_or(r.next_hop);
             if let Some(mtu) = e.mtu.filter(|m| *m < r.mtu) {
@@ -173,42 +234,47 @@ impl Kernel {
         r
     }
 
-    /// The source address a device offers towards a next hop (inet_select_addr): the first primary address whose subnet
-    /// contains it, else the device's first, else the first of another device.
+    /// The source address a device offers towards a next hop on its link.
     pub(crate) fn select_source(&self, dev: DevId, towards: IpAddr) -> Option<IpAddr> {
-        if let IpAddr::V6(dst) = towards {
-            return self.select_source6(dev, dst).map(IpAddr::V6);
+        match towards {
+            IpAddr::V6(dst) => self.select_source6(dev, dst).map(IpAddr::V6),
+            IpAddr::V4(_) => self.select_source4(dev, Some(towards), Scope::Link),
         }
-        let v4 = towards.is_ipv4();
-        let primary = |d: DevId| self.dev(d).addrs.iter().filter(move |a| a.prefix.is_ipv4() == v4 && !a.secondary);
-        let global = |a: IpAddr| !a.is_loopback();
-        let near = primary(dev).find(|a| a.subnet().contains(towards)).or_else(|| primary(dev).next());
-        if let Some(a) = near {
+    }
+
+    /// The source address a device offers within `scope` (inet_select_addr): the first primary address whose subnet
+    /// contains `towards`, else the device's first, else the first of another device that is not of scope link.
+    fn select_source4(&self, dev: DevId, towards: Option<IpAddr>, scope: Scope) -> Option<IpAddr> {
+        let primary = |d: DevId| self.dev(d).addrs.iter().filter(|a| a.prefix.is_ipv4() && !a.secondary);
+        let narrowest = if self.conf_or(dev, Conf::RouteLocalnet) { Scope::Link } else { Scope::Host };
+        let mut fitting = primary(dev).filter(|a| a.scope.min(narrowest) <= scope);
+        let near = |a: &&IfAddr| towards.is_none_or(|t| a.subnet().contains(t));
+        if let Some(a) = fitting.clone().find(near).or_else(|| fitting.next()) {
             return Some(a.prefix.addr());
         }
         let ns = self.dev(dev).ns;
-        let others = self.ns(ns).devices.iter().filter(|d| **d != dev && self.dev(**d).up);
-        others.flat_map(|d| primary(*d)).map(|a| a.prefix.addr()).find(|a| global(*a))
+        let mut others = self.ns(ns).devices.iter().flat_map(|d| primary(*d));
+        others.find(|a| a.scope != Scope::Link && a.scope <= scope).map(|a| a.prefix.addr())
     }
 
     /// Whether `dev` belongs to a group (ip_check_mc_rcu): all hosts (224.0.0.1) is joined everywhere, other groups need
     /// a member socket.
-    pub(super) fn in_group4(&self, ns: NsId, dev: DevId, group: Ipv4Addr) -> bool {
+    pub(crate) fn in_group4(&self, ns: NsId, dev: DevId, group: Ipv4Addr) -> bool {
         let joined = |s: &crate::socket::Sockets| s.is_member(IpAddr::V4(group), dev);
         group == Ipv4Addr::new(224, 0, 0, 1) || self.ns(ns).sockets.as_deref().is_some_and(joined)
     }
 
     /// Decides about a packet that came in by `dev` (ip_route_input_noref): from the cache, or anew.
     #[inline]
-    pub(crate) fn input_route_cached(&mut self, ns: NsId, key: InputKey, hash: u32) -> Result<InputRoute, NoWay> {
+    pub(crate) fn input_route_cached(&mut self, ns: NsId, key: InputKey, l4: FlowDetail) -> Result<InputRoute, NoWay> {
         let stamp = self.stamp(ns);
         // Memberships come and go with sockets and addresses, which no stamp knows.
-        let cached = hash == 0 && !key.dst.is_multicast();
+        let cached = l4 == FlowDetail::default() && !key.dst.is_multicast();
         if cached && let Some(decision) = self.ns(ns).route_cache.as_ref().and_then(|c| c.get(&key, stamp)) {
             return decision;
         }
         let InputKey { dev, src, dst, mark, tos } = key;
-        let decision = self.input_route_hashed(ns, dev, src, dst, tos, mark, hash);
+        let decision = self.input_route_hashed(ns, dev, src, dst, tos, mark, l4);
         if cached {
             self.ns_mut(ns).route_cache.get_or_insert_default().put(key, stamp, decision);
         }
@@ -225,7 +291,7 @@ impl Kernel {
         tos: u8,
         mark: u32,
     ) -> Result<InputRoute, NoWay> {
-        self.input_route_hashed(ns, dev, src, dst, tos, mark, 0)
+        self.input_route_hashed(ns, dev, src, dst, tos, mark, FlowDetail::default())
     }
 
     #[allow(clippy::too_many_arguments)] // the fields of the kernel's flow key
@@ -237,14 +303,14 @@ impl Kernel {
         dst: IpAddr,
         tos: u8,
         mark: u32,
-        hash: u32,
+        l4: FlowDetail,
     ) -> Result<InputRoute, NoWay> {
         if let (IpAddr::V6(s), IpAddr::V6(t)) = (src, dst) {
-            return self.input_route6(ns, dev, s, t, (tos, mark, hash));
+            return self.input_route6(ns, dev, s, t, (tos, mark, l4));
         }
         let n = self.ns(ns);
         let d = self.dev(dev);
-        let here = |kind| InputRoute { kind, out: dev, next_hop: dst, forward: false, redirect: false };
+        let here = |kind| InputRoute { kind, out: dev, next_hop: dst, forward: false, mtu: 0, redirect: false };
         if let (IpAddr::V4(s), IpAddr::V4(t)) = (src, dst) {
             if s.is_multicast() || s.is_broadcast() {
                 return Err(silent(DropReason::IpInvalidSource));
@@ -252,10 +318,10 @@ impl Kernel {
             if t.is_broadcast() || (s.is_unspecified() && t.is_unspecified()) {
                 return Ok(here(RouteType::Broadcast));
             }
-            if s.octets()[0] == 0 {
+            if s.is_unspecified() {
                 return Err(silent(DropReason::IpInvalidSource));
             }
-            if t.octets()[0] == 0 {
+            if t.is_unspecified() {
                 return Err(silent(DropReason::IpInvalidDest));
             }
             if (t.is_loopback() || s.is_loopback()) && !d.is_loopback() && !self.conf_or(dev, Conf::RouteLocalnet) {
@@ -270,7 +336,9 @@ impl Kernel {
             }
         }
         let v4 = dst.is_ipv4();
-        let key = FlowKey { src: Some(src), dst, iif: Some(dev), oif: None, mark, tos, hash };
+        let flow = (src, dst, tos, mark);
+        let (hash, proto, ports) = l4;
+        let key = FlowKey { src: Some(src), dst, iif: Some(dev), oif: None, mark, tos, proto, ports, hash };
         let forwards = d.forwards(v4);
         let refused = |error, reason| {
             // Without forwarding every failure is a silent "not for me" (ip_error).
@@ -286,11 +354,11 @@ impl Kernel {
         let kind = found.route.kind;
         match kind {
             RouteType::Broadcast if !self.conf_and(dev, Conf::BcForwarding) => {
-                self.validate_source(ns, dev, src, None)?;
+                self.validate_source(ns, dev, flow, None)?;
                 return Ok(here(kind));
             }
             RouteType::Local => {
-                self.validate_source(ns, dev, src, None)?;
+                self.validate_source(ns, dev, flow, None)?;
                 return Ok(here(kind));
             }
             RouteType::Unicast | RouteType::Broadcast => {}
@@ -300,36 +368,48 @@ impl Kernel {
             return Err(silent(DropReason::IpInAddrErrors));
         }
         let out = found.hop.dev.expect("unicast routes have a device");
-        let on_link = self.validate_source(ns, dev, src, Some(out))?;
+        let on_link = self.validate_source(ns, dev, flow, Some(out))?;
         let via = found.hop.via;
         let redirect = out == dev
             && on_link
             && self.conf_or(dev, Conf::SendRedirects)
             && (self.conf_or(dev, Conf::SharedMedia) || self.same_subnet(dev, src, via.unwrap_or(dst)));
-        Ok(InputRoute { kind, out, next_hop: via.unwrap_or(dst), forward: true, redirect })
+        let mtu = found.route.mtu.unwrap_or(0);
+        Ok(InputRoute { kind, out, next_hop: via.unwrap_or(dst), forward: true, mtu, redirect })
     }
 
     /// Reverse path check (fib_validate_source, RFC 3704). Returns whether the source is on the link of `dev`.
-    fn validate_source(&self, ns: NsId, dev: DevId, src: IpAddr, out: Option<DevId>) -> Result<bool, NoWay> {
+    fn validate_source(
+        &self,
+        ns: NsId,
+        dev: DevId,
+        (src, dst, tos, mark): (IpAddr, IpAddr, u8, u32),
+        out: Option<DevId>,
+    ) -> Result<bool, NoWay> {
         if self.dev(dev).is_loopback() {
             return Ok(false);
         }
         let mode = if mutated(Mutant::AcceptsAnySource) { 0 } else { self.conf_max(dev, Conf::RpFilter) };
         let accept_local = self.conf_or(dev, Conf::AcceptLocal);
         let redirects = out == Some(dev) && self.conf_or(dev, Conf::SendRedirects);
-        if mode == 0 && !redirects {
+        let n = self.ns(ns);
+        if mode == 0 && !redirects && (accept_local || !n.fib.has_own_rules()) {
             if !accept_local && self.owns_address(ns, src) {
                 return Err(silent(DropReason::IpLocalSource));
             }
             return Ok(false);
         }
-        let n = self.ns(ns);
-        let mut key = FlowKey { src: None, dst: src, iif: None, oif: None, mark: 0, tos: 0, hash: 0 };
+        // The way back: from the destination, as if it came in where the packet goes out.
+        let mark = if self.conf_or(dev, Conf::SrcValidMark) { mark } else { 0 };
+        let mut key = FlowKey { src: Some(dst), iif: out, mark, tos, ..FlowKey::to(src) };
         let filtered = || if mode > 0 { Err(silent(DropReason::IpRpFilter)) } else { Ok(false) };
         let ignore = self.ignore_linkdown(ns);
         let Ok(back) = n.fib.lookup(&key, ignore) else { return filtered() };
-        if back.route.kind != RouteType::Unicast && !(back.route.kind == RouteType::Local && accept_local) {
-            return Err(silent(DropReason::IpLocalSource));
+        match back.route.kind {
+            RouteType::Unicast => {}
+            RouteType::Local if accept_local => {}
+            RouteType::Local => return Err(silent(DropReason::IpLocalSource)),
+            _ => return Err(silent(DropReason::IpInvalidSource)),
         }
         if back.route.hops().iter().any(|h| h.dev == Some(dev)) {
             return Ok(back.hop.via.is_none() && back.route.scope >= Scope::Link);

@@ -39,7 +39,9 @@ impl Kernel {
         let hash = self.flow_hash(ns, req.src.unwrap_or(any), to, req.proto, req.sport, req.dport);
         // What is local is reached by `lo`, whichever device it is an address of.
         let oif = req.oif.filter(|d| *d != n.lo);
-        let key = FlowKey { src: req.src, dst: to, iif: None, oif, mark: req.mark, tos: req.tos, hash };
+        let (proto, ports) = (req.proto, (req.sport, req.dport));
+        let (mark, tos) = (req.mark, req.tos);
+        let key = FlowKey { src: req.src, dst: to, iif: None, oif, mark, tos, proto, ports, hash };
         let found = match n.fib.lookup(&key, self.ignores_linkdown6(ns)) {
             Ok(found) => found,
             Err(e) => {
@@ -71,7 +73,7 @@ impl Kernel {
         };
         let next_hop = if kind == RouteType::Unicast { found.hop.via.unwrap_or(to) } else { to };
         let mtu = found.route.mtu.unwrap_or(self.dev(out).mtu6());
-        let mut way = RouteOut { dev: out, next_hop, src, mtu, mtu_locked: false, kind };
+        let mut way = RouteOut { dev: out, next_hop, src, mtu, mtu_locked: false, kind, advmss: 0 };
         if kind == RouteType::Unicast
             && let Some(e) = n.exceptions.as_ref().and_then(|x| x.get(self.core.now, to))
         {
@@ -90,7 +92,7 @@ impl Kernel {
             return self.route_output6(ns, &by_dev);
         }
         let rank = |oif| {
-            let key = FlowKey { src: req.src, dst: req.dst, iif: None, oif, mark: req.mark, tos: req.tos, hash: 0 };
+            let key = FlowKey { src: req.src, oif, mark: req.mark, tos: req.tos, ..FlowKey::to(req.dst) };
             let found = self.ns(ns).fib.lookup(&key, self.ignores_linkdown6(ns)).ok()?;
             Some((found.table, found.route.dst.len(), found.route.metric))
         };
@@ -108,7 +110,7 @@ impl Kernel {
         found.is_ok_and(|f| f.route.src.is_some())
     }
 
-    fn ignores_linkdown6(&self, ns: NsId) -> bool {
+    pub(super) fn ignores_linkdown6(&self, ns: NsId) -> bool {
         self.ns(ns).conf_all.on(Conf::IgnoreRoutesWithLinkdown6)
     }
 
@@ -120,9 +122,9 @@ impl Kernel {
         dev: DevId,
         src: Ipv6Addr,
         dst: Ipv6Addr,
-        (tos, mark, hash): (u8, u32, u32),
+        (tos, mark, l4): (u8, u32, super::route::FlowDetail),
     ) -> Result<InputRoute, NoWay> {
-        let here = |kind| InputRoute { kind, out: dev, next_hop: dst.into(), forward: false, redirect: false };
+        let here = |kind| InputRoute { kind, out: dev, next_hop: dst.into(), forward: false, mtu: 0, redirect: false };
         if dst.is_multicast() {
             let member = self.in_group6(dev, dst);
             let silent = NoWay { reason: DropReason::IpInvalidDest, error: None };
@@ -132,7 +134,8 @@ impl Kernel {
         let strict = needs_device(dst) && !self.dev(dev).is_loopback();
         let (from, to) = (IpAddr::V6(src), IpAddr::V6(dst));
         let oif = strict.then_some(dev);
-        let key = FlowKey { src: Some(from), dst: to, iif: Some(dev), oif, mark, tos, hash };
+        let (hash, proto, ports) = l4;
+        let key = FlowKey { src: Some(from), dst: to, iif: Some(dev), oif, mark, tos, proto, ports, hash };
         let refused = |reason, code: Option<u8>| NoWay { reason, error: code.map(|c| (v6::UNREACHABLE, c)) };
         let found = self.ns(ns).fib.lookup(&key, self.ignores_linkdown6(ns)).map_err(|e| match e {
             LookupError::Unreachable => refused(DropReason::RouteUnreachable, Some(NO_ROUTE)),
@@ -152,6 +155,6 @@ impl Kernel {
         let next_hop = found.hop.via.unwrap_or(to);
         // Sent on by the device it came in by: its sender could reach the next hop directly (ip6_forward).
         let redirect = out == dev;
-        Ok(InputRoute { kind: RouteType::Unicast, out, next_hop, forward: true, redirect })
+        Ok(InputRoute { kind: RouteType::Unicast, out, next_hop, forward: true, mtu: 0, redirect })
     }
 }

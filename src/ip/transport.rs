@@ -14,10 +14,11 @@ use crate::{
     },
     trace::{Delivery, DropReason, Event, Origin},
     wire::{
-        Frame, IpHeader, PacketType, checksum,
+        Frame, IpHeader, PacketType, be16, checksum,
         icmp::{self, unreach},
         ip::IpFields,
-        tcp::{HEADER, RST, Segment},
+        put16,
+        tcp::{HEADER, RST, SYN, Segment},
     },
 };
 use std::net::IpAddr;
@@ -37,6 +38,11 @@ impl Kernel {
             DatagramOutcome::Delivered(_) => {
                 self.sockets_changed(ns);
                 self.core.deliver(ns, Some(dev), frame, Delivery::Socket);
+            }
+            DatagramOutcome::NoSocket if to_one && verify && bad_udp_checksum(&ip, l4) => {
+                n.mib.count(ip.is_ipv4(), Mib::UdpInErrors);
+                n.mib.count(ip.is_ipv4(), Mib::UdpInCsumErrors);
+                self.core.drop(ns, Some(dev), frame, DropReason::UdpCsum);
             }
             DatagramOutcome::NoSocket if to_one => {
                 n.mib.count(ip.is_ipv4(), Mib::UdpNoPorts);
@@ -144,7 +150,9 @@ impl Kernel {
         let back = Tuple { src: ip.dst, dst: ip.src, sport: segment.dport, dport: segment.sport, proto: proto::TCP };
         let mark = if self.ns(ns).knobs.on(Knob::FwmarkReflect) { frame.meta().mark } else { 0 };
         let device = link_of(ip.src, frame.meta().iif);
-        let Ok(route) = self.route_output(ns, &request(&back, device, mark, ip.tos)) else { return true };
+        // A filter resets in the name of hosts that are somewhere else.
+        let wanted = OutRequest { any_src: true, ..request(&back, device, mark, ip.tos) };
+        let Ok(route) = self.route_output(ns, &wanted) else { return true };
         let ttl = self.default_ttl(ns, route.dev, ip.is_ipv4());
         let fields = IpFields { src: ip.dst, dst: ip.src, proto: proto::TCP, ttl, tos: ip.tos, df: true, id: 0 };
         let head = fields.header_len();
@@ -205,6 +213,7 @@ impl Kernel {
         mtu: u32,
         quoted: &[u8],
     ) -> bool {
+        let now = self.core.now;
         let n = &mut self.nss[ns.index()];
         let counted = matches!(inner.proto, proto::TCP | proto::UDP);
         let Some(sockets) = n.sockets.as_deref_mut() else {
@@ -212,7 +221,7 @@ impl Kernel {
             return false;
         };
         let l4 = quoted.get(inner.header_len..).unwrap_or_default();
-        let error = IcmpError { quoted: inner, l4, kind, code, mtu, offender, iif: Some(dev) };
+        let error = IcmpError { quoted: inner, l4, kind, code, mtu, offender, iif: Some(dev), now };
         let slot = sockets.find_quoted(inner, l4, Some(dev));
         if let Some(slot) = slot {
             sockets.icmp_error(slot, &error);
@@ -296,6 +305,15 @@ impl Kernel {
             match route {
                 Ok(route) => {
                     known = Some((s.tuple, route));
+                    // TCP sends nothing again that has not left yet (skb_still_in_host_queue).
+                    let waits = |queued: &Frame| same_segment(queued.data(), frame.data());
+                    if self.ns_mut(ns).neigh.waiting(route.dev, route.next_hop).any(waits) {
+                        self.core.drop(ns, Some(route.dev), frame, DropReason::StillQueued);
+                        continue;
+                    }
+                    if route.advmss > 0 {
+                        limit_mss(&mut frame, route.advmss);
+                    }
                     // TCP retransmits whatever happened to the segment; its fate is in the trace.
                     let _ = self.ip_output(ns, frame, &route);
                 }
@@ -343,6 +361,46 @@ pub(super) fn untrusted(frame: &Frame) -> bool {
     frame.meta().corrupted || frame.meta().src_ns.is_none()
 }
 
+/// Whether two packets are the same TCP segment: of one connection, with one sequence number, length and flags.
+fn same_segment(a: &[u8], b: &[u8]) -> bool {
+    let read = |p: &[u8]| {
+        let ip = IpHeader::parse(p).ok().filter(|ip| ip.proto == proto::TCP)?;
+        let s = Segment::parse(ip.payload(p))?;
+        Some((ip.src, ip.dst, s.sport, s.dport, s.seq, s.len, s.flags))
+    };
+    a.len() == b.len() && read(a).is_some_and(|r| read(b) == Some(r))
+}
+
+/// The route says how large the segments are that the peer is told to send (RTAX_ADVMSS).
+fn limit_mss(frame: &mut Frame, most: u16) {
+    let Ok(ip) = IpHeader::parse(frame.data()) else { return };
+    let Some(segment) = Segment::parse(ip.payload(frame.data())) else { return };
+    if segment.flags & SYN == 0 {
+        return;
+    }
+    let at = ip.header_len;
+    let b = frame.data_mut();
+    let mut option = at + HEADER;
+    while option + 4 <= at + segment.header_len && b[option] != 0 {
+        match b[option] {
+            1 => option += 1,
+            2 if be16(b, option + 2) > most => {
+                put16(b, option + 2, most);
+                put16(b, at + 16, 0);
+                let sum = checksum::upper(ip.src, ip.dst, proto::TCP, &b[at..]);
+                return put16(b, at + 16, sum);
+            }
+            _ => option += usize::from(b[option + 1]).max(2),
+        }
+    }
+}
+
+/// Whether a datagram has a checksum, and a wrong one (`udp_lib_checksum_complete`). IPv6 knows no datagrams without.
+fn bad_udp_checksum(ip: &IpHeader, l4: &[u8]) -> bool {
+    let none = l4.get(6..8).is_some_and(|sum| sum == [0, 0]);
+    !(none && ip.is_ipv4()) && checksum::upper(ip.src, ip.dst, proto::UDP, l4) != 0
+}
+
 /// The device an answer to a link-local address must leave by: the one the question came in by (inet6_iif).
 fn link_of(peer: IpAddr, iif: Option<DevId>) -> Option<DevId> {
     iif.filter(|_| matches!(peer, IpAddr::V6(a) if a.is_unicast_link_local()))
@@ -357,5 +415,15 @@ fn path_of(r: &RouteOut) -> Path {
 }
 
 pub(crate) fn request(t: &Tuple, oif: Option<DevId>, mark: u32, tos: u8) -> OutRequest {
-    OutRequest { src: Some(t.src), dst: t.dst, oif, mark, tos, proto: t.proto, sport: t.sport, dport: t.dport }
+    OutRequest {
+        src: Some(t.src),
+        dst: t.dst,
+        oif,
+        mark,
+        tos,
+        proto: t.proto,
+        sport: t.sport,
+        dport: t.dport,
+        any_src: false,
+    }
 }

@@ -25,23 +25,42 @@ impl Kernel {
     /// ```
     pub fn add_address(&mut self, dev: DevId, prefix: Prefix, peer: Option<IpAddr>) -> Result<(), ConfigError> {
         let addr = prefix.addr();
-        let limited = matches!(addr, IpAddr::V4(a) if a.is_broadcast());
-        if addr.is_multicast() || limited || addr.is_unspecified() {
+        if (addr.is_ipv6() && addr.is_multicast()) || addr.is_unspecified() {
             return Err(ConfigError::new(Errno::EINVAL, format!("{addr} cannot be the address of a device")));
         }
+        self.add_address_as(dev, IfAddr::new(prefix, peer))
+    }
+
+    /// The same with everything that can be said of an address.
+    ///
+    /// # Errors
+    /// Those of [`Kernel::add_address`], and `EINVAL` for another scope than that of the other addresses of its subnet.
+    pub fn add_address_as(&mut self, dev: DevId, mut new: IfAddr) -> Result<(), ConfigError> {
+        let (prefix, addr) = (new.prefix, new.prefix.addr());
         if addr.is_ipv6() {
-            return self.add_address6(dev, IfAddr::new(prefix, peer));
+            if addr.is_multicast() {
+                return Err(ConfigError::new(Errno::EINVAL, format!("{addr} cannot be the address of a device")));
+            }
+            return self.add_address6(dev, new);
         }
-        let d = self.dev(dev);
-        if d.addrs.iter().any(|a| a.prefix == prefix && a.peer == peer) {
-            return Err(ConfigError::new(Errno::EEXIST, "Address already assigned."));
-        }
-        let mut new = IfAddr::new(prefix, peer);
+        let (d, subnet) = (self.dev(dev), new.subnet());
         // A second address of one subnet with the same mask is secondary (inet_insert_ifa).
-        new.secondary =
-            d.addrs.iter().any(|a| !a.secondary && a.prefix.len() == prefix.len() && a.subnet() == new.subnet());
+        for a in d.addrs.iter().filter(|a| a.prefix.len() == prefix.len() && a.subnet() == subnet) {
+            if a.prefix.addr() == addr {
+                return Err(ConfigError::new(Errno::EEXIST, "Address already assigned."));
+            }
+            if a.scope != new.scope {
+                return Err(ConfigError::new(Errno::EINVAL, "Invalid scope value."));
+            }
+            new.secondary = true;
+        }
         self.insert_address(dev, new);
         self.add_address_routes(dev, new);
+        let (ns, up, carrier) = (self.dev(dev).ns, self.dev(dev).up, self.dev(dev).carrier);
+        if up {
+            // Next hops that died with the last address live again (fib_inetaddr_event, fib_sync_up).
+            self.ns_mut(ns).fib.device_up(dev, carrier);
+        }
         if self.conf_or(dev, Conf::ArpNotify)
             && self.dev(dev).is_running()
             && let IpAddr::V4(a) = addr
@@ -51,11 +70,18 @@ impl Kernel {
         Ok(())
     }
 
-    /// Primary IPv4 addresses are listed before secondary ones (inet_insert_ifa, case src-address-selection).
+    /// A primary IPv4 address stands behind those of its scope and of narrower ones, secondary ones stand last
+    /// (inet_insert_ifa, case src-address-selection).
     fn insert_address(&mut self, dev: DevId, new: IfAddr) {
         let addrs = &mut self.dev_mut(dev).addrs;
-        let at = addrs.iter().position(|a| a.prefix.is_ipv4() && a.secondary).filter(|_| !new.secondary);
-        addrs.insert(at.unwrap_or(addrs.len()), new);
+        let at = match new.secondary {
+            true => addrs.len(),
+            false => {
+                let before = |a: &IfAddr| a.prefix.is_ipv4() && !a.secondary && new.scope <= a.scope;
+                addrs.iter().rposition(before).map_or(0, |i| i + 1)
+            }
+        };
+        addrs.insert(at, new);
     }
 
     /// Takes an address away. Deleting a primary IPv4 address deletes its secondaries too, unless
@@ -79,6 +105,16 @@ impl Kernel {
         if !gone.secondary {
             if self.conf_or(dev, Conf::PromoteSecondaries) {
                 if let Some(next) = self.dev(dev).addrs.iter().position(same) {
+                    // The others change their primary: their routes go, and come back below.
+                    let all: Vec<IfAddr> = self.dev(dev).addrs.iter().copied().filter(same).collect();
+                    let ns = self.dev(dev).ns;
+                    self.ns_mut(ns).fib.remove(|r| {
+                        r.protocol == Protocol::Kernel
+                            && r.kind == RouteType::Local
+                            && r.src == Some(gone.prefix.addr())
+                            && r.uses(dev)
+                            && all.iter().any(|a| r.dst == Prefix::host(a.prefix.addr()))
+                    });
                     let heir = self.dev_mut(dev).addrs.remove(next);
                     self.insert_address(dev, IfAddr { secondary: false, ..heir });
                 }
@@ -97,6 +133,10 @@ impl Kernel {
         let ns = self.dev(dev).ns;
         if self.dev(dev).addrs.iter().all(|a| !a.prefix.is_ipv4()) {
             self.ns_mut(ns).fib.device_without_address(dev, Family::V4);
+            // IPv4 is over on the device, and ARP with it (fib_disable_ip, arp_ifdown).
+            if !self.dev(dev).has_ipv6() {
+                self.flush_neighbours(dev);
+            }
         }
         self.change_netfilter(ns, |nf, out| nf.addr_removed(dev, gone.prefix.addr(), out));
         self.routes_changed(ns);
@@ -132,10 +172,10 @@ impl Kernel {
             if !subnet.is_host() {
                 add(subnet, RouteType::Local, table::LOCAL, Scope::Host);
             }
-        } else if !a.secondary && (!subnet.is_host() || a.peer.is_some()) {
+        } else if !a.secondary && !addr.is_multicast() && (!subnet.is_host() || a.peer.is_some()) {
             add(subnet, RouteType::Unicast, table::MAIN, Scope::Link);
         }
-        if let Some(b) = a.broadcast().filter(|_| !a.secondary) {
+        if let Some(b) = a.broadcast().filter(|_| !a.secondary && !addr.is_multicast()) {
             add(Prefix::host(b.into()), RouteType::Broadcast, table::LOCAL, Scope::Link);
         }
         self.routes_changed(ns);
@@ -151,6 +191,9 @@ impl Kernel {
             self.dev(dev).addrs.iter().any(|x| x.subnet() == a.subnet() && x.prefix.len() == a.prefix.len());
         let broadcast = a.broadcast().map(|b| Prefix::host(b.into()));
         let broadcast_left = self.dev(dev).addrs.iter().any(|x| x.broadcast() == a.broadcast());
+        // What its heir gets again has another source (fib_del_ifaddr).
+        let heir = self.dev(dev).addrs.iter().find(|x| !x.secondary && x.broadcast() == a.broadcast());
+        let inherited = heir.is_some_and(|h| h.subnet() == a.subnet()) && !a.secondary;
         let fib = &mut self.ns_mut(ns).fib;
         fib.remove(|r| {
             let here = r.hops().iter().any(|h| h.dev == Some(dev));
@@ -158,6 +201,11 @@ impl Kernel {
             (kernel && !elsewhere && r.kind == RouteType::Local && r.dst == Prefix::host(addr))
                 || (kernel && !subnet_left && r.dst == a.subnet() && r.kind != RouteType::Broadcast && !r.dst.is_host())
                 || (kernel && !subnet_left && a.peer.is_some() && r.dst == a.subnet() && r.kind == RouteType::Unicast)
+                || (kernel
+                    && inherited
+                    && r.kind == RouteType::Broadcast
+                    && Some(r.dst) == broadcast
+                    && r.src == Some(addr))
                 || (kernel && !broadcast_left && r.kind == RouteType::Broadcast && Some(r.dst) == broadcast)
         });
         if !elsewhere {

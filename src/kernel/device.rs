@@ -8,6 +8,7 @@ use crate::{
         tunnel::{Tunnel, Vxlan},
     },
     link::{Qdisc, Wire},
+    route::Scope,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -55,6 +56,10 @@ pub struct IfAddr {
     pub peer: Option<IpAddr>,
     /// Not the first of its subnet: never chosen as a source by itself, and deleted with the first one.
     pub secondary: bool,
+    /// How far it may be known: those of scope host and link are not offered on other devices. IPv4 only.
+    pub scope: Scope,
+    /// Made without a broadcast address (`ip addr` without `broadcast`); the route to it is there all the same.
+    pub unannounced: bool,
     /// How far it can be used; IPv4 addresses always can.
     pub state: AddrState,
     /// Learned from a router advertisement.
@@ -78,7 +83,10 @@ pub enum AddrState {
 impl IfAddr {
     /// An address of the administrator's, in use at once.
     pub fn new(prefix: Prefix, peer: Option<IpAddr>) -> IfAddr {
-        IfAddr { prefix, peer, secondary: false, state: AddrState::Valid, dynamic: false }
+        // What iproute2 assumes (default_scope).
+        let scope = if prefix.is_ipv4() && prefix.addr().is_loopback() { Scope::Host } else { Scope::Global };
+        let state = AddrState::Valid;
+        IfAddr { prefix, peer, secondary: false, scope, unannounced: false, state, dynamic: false }
     }
 
     /// Whether packets may come from it and go to it.

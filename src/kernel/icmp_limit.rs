@@ -10,6 +10,8 @@ const ROUTE_COST: Time = SEC;
 const ROUTE_BURST: Time = 5 * SEC;
 /// An unknown destination starts with full buckets: it was last served "a minute ago" (inet_getpeer).
 const FULL: Time = 60 * SEC;
+/// The kernel's clock ticks 250 times a second.
+const JIFFY: Time = SEC / 250;
 /// At most this many destinations are remembered; then all start over.
 const MAX: usize = 65_536;
 
@@ -26,6 +28,14 @@ impl Peer {
         let accrued = self.last.map_or(FULL, |t| now - t);
         self.tokens = (self.tokens + accrued).min(cap);
         self.last = Some(now);
+    }
+
+    /// The same for an error, whose limit cuts what is there only as time goes by (inet_peer_xrlim_allow): what the
+    /// limit of route errors left for it in the same moment counts.
+    fn refill_error(&mut self, now: Time, cap: Time) {
+        if self.last.is_none_or(|t| now / JIFFY != t / JIFFY) {
+            self.refill(now, cap);
+        }
     }
 
     fn take(&mut self, cost: Time) -> bool {
@@ -85,9 +95,9 @@ impl Limits {
         if self.global == 0 {
             return Err(Limited::Global);
         }
-        if interval > 0 {
+        {
             let p = self.peer(dst);
-            p.refill(now, BURST * interval);
+            p.refill_error(now, BURST * interval);
             if !p.take(interval) {
                 return Err(Limited::Host);
             }

@@ -51,10 +51,11 @@ impl Kernel {
             icmp_limits: None,
             route_cache: None,
             exceptions: None,
+            some_ignore_linkdown: false,
             ipv6: None,
             ipv6_chosen: false,
             knobs: Knobs::default(),
-            conf_all: Confs::default(),
+            conf_all: Confs::of_all(),
             conf_default: Confs::default(),
             mib: Counters::default(),
             proc_view: ProcView::default(),
@@ -232,6 +233,10 @@ impl Kernel {
         if !(68..=max).contains(&mtu) {
             return Err(ConfigError::new(Errno::EINVAL, format!("{mtu} is not an MTU (68 to {max} bytes)")));
         }
+        let (ns, old) = (self.dev(dev).ns, self.dev(dev).mtu);
+        if let Some(x) = self.ns_mut(ns).exceptions.as_mut() {
+            x.follow_mtu(dev, mtu, old);
+        }
         let d = self.dev_mut(dev);
         d.mtu = mtu;
         if let Some(bridge) = d.master {
@@ -248,12 +253,11 @@ impl Kernel {
         Ok(())
     }
 
-    /// `lo` comes up with 127.0.0.1/8, unless it has an address already (inetdev_event; case netns-private-sysctl).
+    /// `lo` comes up with 127.0.0.1/8 (inetdev_event; case netns-private-sysctl).
     fn give_home(&mut self, lo: DevId) {
         let home = Prefix::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8).expect("8 is a prefix length");
-        if self.dev(lo).addrs.iter().all(|a| !a.prefix.is_ipv4()) {
-            self.add_address(lo, home, None).expect("127.0.0.1 is a valid address and not there");
-        }
+        // It may have it already.
+        let _ = self.add_address(lo, home, None);
     }
 
     /// Switches ARP on or off (`ip link set arp`); a change empties the neighbour table of the device.

@@ -52,11 +52,14 @@ mib! {
     IcmpInDestUnreachs = "Icmp", "InDestUnreachs";
     IcmpInTimeExcds = "Icmp", "InTimeExcds";
     IcmpInParmProbs = "Icmp", "InParmProbs";
+    IcmpInSrcQuenchs = "Icmp", "InSrcQuenchs";
     IcmpInRedirects = "Icmp", "InRedirects";
     IcmpInEchos = "Icmp", "InEchos";
     IcmpInEchoReps = "Icmp", "InEchoReps";
     IcmpInTimestamps = "Icmp", "InTimestamps";
     IcmpInTimestampReps = "Icmp", "InTimestampReps";
+    IcmpInAddrMasks = "Icmp", "InAddrMasks";
+    IcmpInAddrMaskReps = "Icmp", "InAddrMaskReps";
     IcmpOutMsgs = "Icmp", "OutMsgs";
     IcmpOutErrors = "Icmp", "OutErrors";
     IcmpOutRateLimitGlobal = "Icmp", "OutRateLimitGlobal";
@@ -101,6 +104,7 @@ mib! {
     IpExtInECT1Pkts = "IpExt", "InECT1Pkts";
     IpExtInECT0Pkts = "IpExt", "InECT0Pkts";
     IpExtInCEPkts = "IpExt", "InCEPkts";
+    IpExtInCsumErrors = "IpExt", "InCsumErrors";
     IpExtReasmOverlaps = "IpExt", "ReasmOverlaps";
     Ip6InTooBigErrors = "Ip6", "InTooBigErrors";
     Ip6InMcastPkts = "Ip6", "InMcastPkts";

@@ -50,6 +50,8 @@ pub struct Namespace {
     pub route_cache: Option<Box<RouteCache>>,
     /// Learned path MTUs and redirects; `None` until the first.
     pub exceptions: Option<Box<Exceptions>>,
+    /// Some device was ever told to pass over routes without carrier.
+    pub some_ignore_linkdown: bool,
     /// Autoconfiguration and router advertisements; `None` until the first.
     pub ipv6: Option<Box<Ipv6State>>,
     /// Somebody wrote a `disable_ipv6`: an IPv6 address no longer switches IPv6 on by itself.

@@ -1,7 +1,7 @@
 //! Putting fragments back together (RFC 791 §3.2, RFC 815, RFC 5722; net/ipv4/ip_fragment.c).
 
 use crate::{
-    base::Time,
+    base::{Map, Time},
     trace::DropReason,
     wire::{Frame, IpHeader},
 };
@@ -28,9 +28,13 @@ struct Datagram {
     pieces: Vec<Piece>,
     /// Bytes of payload of the whole datagram, known once its last fragment is here.
     total: Option<usize>,
+    /// The furthest end of a fragment so far.
+    end: usize,
     have: usize,
     bytes: usize,
     largest: usize,
+    /// How many fragments of its source had come when the last of its own came.
+    seen: u32,
 }
 
 struct Piece {
@@ -38,6 +42,8 @@ struct Piece {
     len: usize,
     header: IpHeader,
     frame: Frame,
+    /// Pieces that came one right behind the other share a number.
+    run: u32,
 }
 
 /// What became of a fragment.
@@ -55,9 +61,36 @@ pub enum Outcome {
 pub struct Reassembly {
     datagrams: VecDeque<Datagram>,
     bytes: usize,
+    /// Fragments by source, while `ipfrag_max_dist` is on.
+    from: Map<IpAddr, u32>,
+    runs: u32,
 }
 
 impl Reassembly {
+    /// Counts a fragment of its source. If too many others came since the last of its datagram, that datagram begins anew:
+    /// its identification was used twice (ip_frag_too_far, ip_frag_reinit). Gives back what was there.
+    pub fn restart_if_far(&mut self, ip: &IpHeader, distance: u32) -> Vec<Frame> {
+        if distance == 0 {
+            return Vec::new();
+        }
+        if self.from.len() >= MAX_DATAGRAMS && !self.from.contains_key(&ip.src) {
+            self.from.clear();
+        }
+        let count = self.from.entry(ip.src).or_default();
+        *count = count.wrapping_add(1);
+        let count = *count;
+        let key = DatagramKey { src: ip.src, dst: ip.dst, id: ip.id, proto: ip.proto };
+        let Some(d) = self.datagrams.iter_mut().find(|d| d.key == key) else { return Vec::new() };
+        let far = count.wrapping_sub(d.seen) > distance && !d.pieces.is_empty();
+        d.seen = count;
+        if !far {
+            return Vec::new();
+        }
+        self.bytes -= d.bytes;
+        (d.total, d.have, d.bytes, d.largest, d.end) = (None, 0, 0, 0, 0);
+        std::mem::take(&mut d.pieces).into_iter().map(|p| p.frame).collect()
+    }
+
     /// Takes a fragment. `timeout` is how long its datagram is kept from its first fragment on, `budget` how many
     /// bytes all incomplete datagrams together may take.
     pub fn add(&mut self, now: Time, timeout: Time, budget: usize, ip: &IpHeader, frame: Frame) -> Outcome {
@@ -70,6 +103,8 @@ impl Reassembly {
                     deadline: now + timeout,
                     pieces: Vec::new(),
                     total: None,
+                    end: 0,
+                    seen: self.from.get(&ip.src).copied().unwrap_or(0),
                     have: 0,
                     bytes: 0,
                     largest: 0,
@@ -78,21 +113,28 @@ impl Reassembly {
             }
         };
         let offset = ip.frag_offset;
-        let len = ip.total_len - ip.header_len;
+        // All but the last fragment count in units of 8 bytes; what is more is cut off (ip_frag_queue). IPv6 refuses it.
+        let whole = ip.total_len - ip.header_len;
+        let len = if ip.more_fragments && ip.is_ipv4() { (offset + whole & !7) - offset } else { whole };
         let end = offset + len;
         let datagram = &mut self.datagrams[at];
 
-        // All but the last fragment carry a multiple of 8 bytes; nothing lies behind the last (RFC 791 §3.2).
-        let misfit = (ip.more_fragments && (len == 0 || !len.is_multiple_of(8)))
+        // Nothing lies behind the last (RFC 791 §3.2).
+        let misfit = len == 0
+            || (ip.more_fragments && !len.is_multiple_of(8))
             || end > 65_535
             || datagram.total.is_some_and(|t| end > t || (!ip.more_fragments && end != t))
-            || (!ip.more_fragments && datagram.pieces.last().is_some_and(|p| p.offset + p.len > end));
+            || (!ip.more_fragments && datagram.end > end);
         if misfit {
             return self.discard(at, frame, DropReason::IpInHdr);
         }
         let slot = datagram.pieces.partition_point(|p| p.offset < offset);
-        // An exact copy of what is here is ignored; any other overlap discards everything (RFC 5722; inet_frag_queue_insert).
-        let covered = datagram.pieces.iter().any(|p| p.offset <= offset && end <= p.offset + p.len);
+        datagram.end = datagram.end.max(end);
+        // A copy of what came in one run is ignored; any other overlap discards everything (RFC 5722; inet_frag_queue_insert).
+        let covered = datagram.pieces.iter().any(|first| {
+            let run = datagram.pieces.iter().filter(|p| p.run == first.run);
+            first.offset <= offset && run.map(|p| p.offset + p.len).max().is_some_and(|last| end <= last)
+        });
         if covered {
             return Outcome::Dropped(vec![(frame, DropReason::DupFrag)]);
         }
@@ -108,7 +150,16 @@ impl Reassembly {
         datagram.have += len;
         datagram.bytes += size;
         datagram.largest = datagram.largest.max(ip.total_len);
-        datagram.pieces.insert(slot, Piece { offset, len, header: *ip, frame });
+        let run = match datagram.pieces.last() {
+            Some(last) if last.offset + last.len == offset => last.run,
+            _ => {
+                self.runs = self.runs.wrapping_add(1);
+                self.runs
+            }
+        };
+        let mut header = *ip;
+        header.total_len -= whole - len;
+        datagram.pieces.insert(slot, Piece { offset, len, header, frame, run });
         self.bytes += size;
         if datagram.total == Some(datagram.have) {
             let done = self.datagrams.remove(at).expect("found above");

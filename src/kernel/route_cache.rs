@@ -22,8 +22,18 @@ pub struct InputRoute {
     pub next_hop: IpAddr,
     /// It passes through instead of being delivered here.
     pub forward: bool,
+    /// The MTU the route says in bytes; 0: the device's counts.
+    pub mtu: u32,
     /// The sender could have reached the next hop directly: tell it so.
     pub redirect: bool,
+}
+
+impl InputRoute {
+    /// What stands for a route where there is none.
+    pub(crate) fn nowhere(dev: DevId, dst: IpAddr) -> InputRoute {
+        let kind = RouteType::Unreachable;
+        InputRoute { kind, out: dev, next_hop: dst, forward: false, mtu: 0, redirect: false }
+    }
 }
 
 /// Why a packet that came in has no way on.

@@ -2,9 +2,11 @@
 
 use super::{ConfigError, Kernel};
 use crate::{
-    base::{DevId, NsId},
+    base::{DevId, NsId, Prefix},
     neigh::{SetEntry, SetMode},
-    route::{AddMode, LinkState, Route, RouteError, RouteSelector, RouteSpec, Rule, RuleSpec, WordError, parse_route},
+    route::{
+        AddMode, Family, LinkState, Route, RouteError, RouteSelector, RouteSpec, Rule, RuleSpec, WordError, parse_route,
+    },
     trace::NeighState,
 };
 use std::net::IpAddr;
@@ -15,9 +17,14 @@ impl Kernel {
     /// # Errors
     /// `EEXIST` if there is one already, `ENETUNREACH` or `EINVAL` for an impossible gateway.
     pub fn add_route(&mut self, ns: NsId, route: Route, mode: AddMode) -> Result<(), ConfigError> {
+        let (dst, ipv4) = (route.dst, route.dst.is_ipv4());
         let n = self.ns_mut(ns);
         n.fib.add(route, mode).map_err(route_error)?;
-        self.routes_changed(ns);
+        if ipv4 && matches!(mode, AddMode::Add | AddMode::Append | AddMode::Prepend) {
+            self.config_changed();
+        } else {
+            self.route_gone(ns, dst);
+        }
         Ok(())
     }
 
@@ -57,8 +64,33 @@ impl Kernel {
     /// `ESRCH` if none does.
     pub fn delete_route(&mut self, ns: NsId, selector: &RouteSelector) -> Result<Route, ConfigError> {
         let gone = self.ns_mut(ns).fib.delete(selector).map_err(route_error)?;
-        self.routes_changed(ns);
+        // Routes that say the same share their next hops, and what was learned for them (fib_find_info).
+        let fib = &self.ns(ns).fib;
+        let mut all = fib.table_ids(Family::V4).flat_map(|id| fib.routes(Family::V4, id));
+        let shared = all.any(|r| r.shares_hops(&gone));
+        drop(all);
+        if shared {
+            self.config_changed();
+        } else {
+            self.route_gone(ns, gone.dst);
+        }
         Ok(gone)
+    }
+
+    /// What was learned about the destinations of a route goes with it (free_nh_exceptions).
+    fn route_gone(&mut self, ns: NsId, dst: Prefix) {
+        if !dst.is_ipv4() {
+            return self.routes_changed(ns);
+        }
+        self.config_changed();
+        if let Some(x) = self.ns_mut(ns).exceptions.as_mut() {
+            x.forget(dst);
+        }
+    }
+
+    /// Forgets what was learned about all destinations (`ip route flush cache`).
+    pub fn flush_route_cache(&mut self, ns: NsId) {
+        self.routes_changed(ns);
     }
 
     /// Adds a routing rule.

@@ -76,6 +76,14 @@ knobs! {
         IpfragTime = "net.ipv4.ipfrag_time", 30, 0, BIG;
         /// Bytes of memory for incomplete datagrams.
         IpfragHighThresh = "net.ipv4.ipfrag_high_thresh", 4_194_304, 0, BIG;
+        /// Bytes of memory for incomplete datagrams that none is thrown away for; not above the former.
+        IpfragLowThresh = "net.ipv4.ipfrag_low_thresh", 3_145_728, 0, BIG;
+        /// Most fragments of one source that may come between two of one datagram; 0: any number.
+        IpfragMaxDist = "net.ipv4.ipfrag_max_dist", 64, 0, BIG;
+        /// Whether ICMP errors about broadcasts are passed over without a word in the kernel's log; no other effect.
+        IcmpIgnoreBogus = "net.ipv4.icmp_ignore_bogus_error_responses", 1, 0, 1;
+        /// Whether sockets are looked up before routes, which is faster and changes no packet's way.
+        IpEarlyDemux = "net.ipv4.ip_early_demux", 1, 0, 1;
         /// First ephemeral port (first value of `net.ipv4.ip_local_port_range`).
         LocalPortMin = "net.ipv4.ip_local_port_range#0", 32768, 1, 65535;
         /// Last ephemeral port (second value of `net.ipv4.ip_local_port_range`).
@@ -134,6 +142,12 @@ knobs! {
         SendRedirects = "net.ipv4.conf.*.send_redirects", 1, 0, 1;
         /// Whether redirects must come from a default gateway's list.
         SecureRedirects = "net.ipv4.conf.*.secure_redirects", 1, 0, 1;
+        /// Whether the mark of a packet counts when the way back to its sender is looked up.
+        SrcValidMark = "net.ipv4.conf.*.src_valid_mark", 0, 0, 1;
+        /// Whether packets with a source route are taken.
+        AcceptSourceRoute = "net.ipv4.conf.*.accept_source_route", 1, 0, 1;
+        /// Whether unicast packets in link-layer broadcasts are dropped.
+        DropUnicastInL2Multicast = "net.ipv4.conf.*.drop_unicast_in_l2_multicast", 0, 0, 1;
         /// Whether different subnets share the medium.
         SharedMedia = "net.ipv4.conf.*.shared_media", 1, 0, 1;
         /// Whether directed broadcasts are forwarded.
@@ -269,6 +283,13 @@ impl Knobs {
 pub struct Confs(Option<Box<[i32; CONFS]>>);
 
 impl Confs {
+    /// Those of `all`: source routes, which every device takes, are off there, and both must be on.
+    pub(crate) fn of_all() -> Confs {
+        let mut all = Confs::default();
+        all.set(Conf::AcceptSourceRoute, 0);
+        all
+    }
+
     /// The value of a knob.
     #[inline]
     pub fn get(&self, k: Conf) -> i32 {

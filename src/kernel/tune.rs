@@ -41,7 +41,9 @@ impl Kernel {
                 }
                 let mut values = Vec::new();
                 for (k, w) in knobs.iter().zip(words) {
-                    values.push((*k, parse_value(w, k.range())?));
+                    let v = parse_value(w, k.range())?;
+                    self.check_thresholds(ns, *k, v)?;
+                    values.push((*k, v));
                 }
                 for (k, v) in values {
                     self.ns_mut(ns).knobs.set(k, v);
@@ -52,6 +54,7 @@ impl Kernel {
             }
             Key::Device(conf, dev) => {
                 let v = parse_value(value, conf.range())?;
+                self.ns_mut(ns).some_ignore_linkdown |= conf == Conf::IgnoreRoutesWithLinkdown;
                 match &*dev {
                     "all" => {
                         self.ns_mut(ns).conf_all.set(conf, v);
@@ -72,6 +75,17 @@ impl Kernel {
             }
         }
         Ok(())
+    }
+
+    /// The thresholds of reassembly stand in order (ip4_frags_ns_ctl_table).
+    fn check_thresholds(&self, ns: NsId, knob: Knob, value: i32) -> Result<(), SysctlError> {
+        let knobs = &self.ns(ns).knobs;
+        let fits = match knob {
+            Knob::IpfragHighThresh => value >= knobs.get(Knob::IpfragLowThresh),
+            Knob::IpfragLowThresh => value <= knobs.get(Knob::IpfragHighThresh),
+            _ => true,
+        };
+        if fits { Ok(()) } else { Err(SysctlError::Value("low at most high".into())) }
     }
 
     /// Reads a sysctl.

@@ -93,7 +93,10 @@ impl Kernel {
             }
             None => {}
         }
-        let router = if self.dev(dev).forwards(false) { ROUTER } else { 0 };
+        let addr = IpAddr::V6(m.target);
+        let proxied = own.is_none() && self.ns(ns).neigh.proxy_has(dev, addr);
+        // A proxy says of itself that it is no router, unless its entry says so (pndisc_is_router).
+        let router = if self.dev(dev).forwards(false) && !proxied { ROUTER } else { 0 };
         let replaces = if own.is_some() { OVERRIDE } else { 0 };
         if dad {
             // Somebody probes for an address of ours: all are told whose it is.

@@ -83,7 +83,7 @@ impl NeighTable {
         };
         let entry = entry.ok_or(Errno::ENOBUFS)?;
         entry.settle(now, out);
-        let update = Update { mac, owner: None, state, replace: true, weak: false, admin: true, router: None };
+        let update = Update { mac, owner: None, state, replace: true, weak: false, admin: true, router: Some(false) };
         if entry.update(now, &update, params, rng, out) { Ok(()) } else { Err(Errno::EINVAL) }
     }
 

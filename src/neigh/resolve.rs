@@ -9,6 +9,11 @@ use crate::{
 use std::net::IpAddr;
 
 impl NeighTable {
+    /// The packets that wait for the MAC of a neighbour.
+    pub fn waiting(&mut self, dev: DevId, addr: IpAddr) -> impl Iterator<Item = &Frame> {
+        self.find_mut(dev, addr).into_iter().flat_map(|entry| entry.queue.iter())
+    }
+
     /// The station and its namespace, if the address may be used right now: the fast path of every packet. `None` sends
     /// the caller to [`NeighTable::output`].
     #[inline]

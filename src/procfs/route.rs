@@ -29,14 +29,13 @@ pub(super) fn route(kernel: &Kernel, ns: NsId) -> String {
     for r in routes.filter(|r| !matches!(r.kind, RouteType::Broadcast | RouteType::Multicast)) {
         let hop = r.hops().first();
         let dev = hop.and_then(|h| h.dev).map_or("*", |d| kernel.dev_name(d));
-        text.push_str(&padded(&line(dev, r.dst, hop.and_then(|h| h.via), r.kind, r.metric), WIDTH));
+        text.push_str(&padded(&line(dev, r.dst, hop.and_then(|h| h.via), r.kind, (r.metric, r.advmss)), WIDTH));
     }
     text
 }
 
-/// `fib_flag_trans` and the line. The MTU column does not show the route's `mtu` but what its `advmss` would be with
-/// headers, which routes here do not have: it is always 0.
-fn line(dev: &str, dst: Prefix, via: Option<IpAddr>, kind: RouteType, metric: u32) -> String {
+/// `fib_flag_trans` and the line. The MTU column does not show the route's `mtu` but what its `advmss` is with headers.
+fn line(dev: &str, dst: Prefix, via: Option<IpAddr>, kind: RouteType, (metric, mss): (u32, u16)) -> String {
     let IpAddr::V4(net) = dst.addr() else { return String::new() };
     let mask = crate::base::mask4(dst.len());
     let gateway = match via {
@@ -48,10 +47,11 @@ fn line(dev: &str, dst: Prefix, via: Option<IpAddr>, kind: RouteType, metric: u3
     flags |= if gateway.is_unspecified() { 0 } else { GATEWAY };
     flags |= if dst.is_host() { HOST } else { 0 };
     format!(
-        "{dev}\t{}\t{}\t{flags:04X}\t0\t0\t{metric}\t{}\t0\t0\t0",
+        "{dev}\t{}\t{}\t{flags:04X}\t0\t0\t{metric}\t{}\t{}\t0\t0",
         word(net),
         word(gateway),
         word(Ipv4Addr::from(mask)),
+        if mss > 0 { u32::from(mss) + 40 } else { 0 },
     )
 }
 
@@ -67,27 +67,27 @@ mod tests {
         let uni = RouteType::Unicast;
         for (got, want) in [
             (
-                line("eth0", p("0.0.0.0/0"), via("10.0.0.254"), uni, 0),
+                line("eth0", p("0.0.0.0/0"), via("10.0.0.254"), uni, (0, 0)),
                 "eth0\t00000000\tFE00000A\t0003\t0\t0\t0\t00000000\t0\t0\t0",
             ),
             (
-                line("eth0", p("10.0.0.0/24"), None, uni, 0),
+                line("eth0", p("10.0.0.0/24"), None, uni, (0, 0)),
                 "eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0",
             ),
             (
-                line("eth0", p("172.16.0.0/12"), via("10.0.0.253"), uni, 50),
+                line("eth0", p("172.16.0.0/12"), via("10.0.0.253"), uni, (50, 0)),
                 "eth0\t000010AC\tFD00000A\t0003\t0\t0\t50\t0000F0FF\t0\t0\t0",
             ),
             (
-                line("*", p("192.168.77.0/24"), None, RouteType::Unreachable, 0),
+                line("*", p("192.168.77.0/24"), None, RouteType::Unreachable, (0, 0)),
                 "*\t004DA8C0\t00000000\t0201\t0\t0\t0\t00FFFFFF\t0\t0\t0",
             ),
             (
-                line("*", p("192.168.78.0/24"), None, RouteType::Blackhole, 0),
+                line("*", p("192.168.78.0/24"), None, RouteType::Blackhole, (0, 0)),
                 "*\t004EA8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0",
             ),
             (
-                line("eth0", p("192.168.5.5/32"), None, uni, 0),
+                line("eth0", p("192.168.5.5/32"), None, uni, (0, 0)),
                 "eth0\t0505A8C0\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0",
             ),
         ] {

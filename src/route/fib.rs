@@ -91,6 +91,13 @@ impl Fib {
         self.multipath > 0
     }
 
+    /// Whether a rule looks at the upper-layer protocol or its ports.
+    pub fn sees_ports(&self, ipv4: bool) -> bool {
+        let family = if ipv4 { Family::V4 } else { Family::V6 };
+        let looks = |r: &Rule| r.ipproto.is_some() || r.sport.is_some() || r.dport.is_some();
+        self.has_own_rules() && self.rules(family).iter().any(looks)
+    }
+
     /// Says which device is the loopback device: rules with `iif lo` then match locally generated packets.
     pub fn set_loopback(&mut self, dev: DevId) {
         self.loopback = Some(dev);
@@ -324,7 +331,9 @@ impl Fib {
     /// The carrier of a device went or came: routes stay, their hops are marked (case link-peer-down).
     pub fn set_linkdown(&mut self, dev: DevId, down: bool) {
         self.sift(None, &mut |route| {
-            let exempt = down && route.hosted();
+            // Own addresses stay usable (fib_sync_down_dev, fib6_ifdown).
+            let own = route.family() == Family::V6 && matches!(route.kind, RouteType::Local | RouteType::Anycast);
+            let exempt = down && (route.hosted() || own);
             for hop in route.hops.iter_mut().filter(|hop| hop.dev == Some(dev) && !exempt) {
                 hop.linkdown = down;
             }

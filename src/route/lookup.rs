@@ -31,6 +31,10 @@ pub struct FlowKey {
     pub mark: u32,
     /// The type of service.
     pub tos: u8,
+    /// The upper-layer protocol, for rules that ask for it; 0 if it is not known.
+    pub proto: u8,
+    /// Its ports, source first.
+    pub ports: (u16, u16),
     /// A hash of the flow, of which the lower 31 bits choose among the hops of a multipath route.
     pub hash: u32,
 }
@@ -38,7 +42,7 @@ pub struct FlowKey {
 impl FlowKey {
     /// A locally generated packet to `dst`, nothing else known.
     pub const fn to(dst: IpAddr) -> FlowKey {
-        FlowKey { src: None, dst, iif: None, oif: None, mark: 0, tos: 0, hash: 0 }
+        FlowKey { src: None, dst, iif: None, oif: None, mark: 0, tos: 0, proto: 0, ports: (0, 0), hash: 0 }
     }
 }
 
@@ -161,7 +165,7 @@ impl Fib {
     pub fn addr_kind(&self, addr: IpAddr, dev: Option<DevId>) -> RouteType {
         match addr {
             // ipv4_is_zeronet, ipv4_is_lbcast
-            IpAddr::V4(a) if a.octets()[0] == 0 || a.is_broadcast() => return RouteType::Broadcast,
+            IpAddr::V4(a) if a.is_unspecified() || a.is_broadcast() => return RouteType::Broadcast,
             _ if addr.is_multicast() => return RouteType::Multicast,
             _ => {}
         }

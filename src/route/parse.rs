@@ -47,8 +47,14 @@ pub struct RouteSpec {
     pub protocol: Option<Spanned<Protocol>>,
     /// The bound on the path MTU, in bytes.
     pub mtu: Option<Spanned<u32>>,
+    /// Whether that bound is fixed: no smaller one is learned, and packets may be fragmented.
+    pub mtu_lock: bool,
+    /// The most bytes of a TCP segment the peer is told.
+    pub advmss: Option<Spanned<u32>>,
     /// The next hops: none, one, or several after `nexthop`.
     pub hops: Vec<HopSpec>,
+    /// Whether they stood after `nexthop`, even if there is but one.
+    pub multipath: bool,
 }
 
 /// A rule as it was written: what is not given is `None`.
@@ -70,6 +76,12 @@ pub struct RuleSpec {
     pub fwmark: Option<Spanned<(u32, u32)>>,
     /// The type of service.
     pub tos: Option<Spanned<u8>>,
+    /// The upper-layer protocol.
+    pub ipproto: Option<Spanned<u8>>,
+    /// First and last source port.
+    pub sport: Option<Spanned<(u16, u16)>>,
+    /// First and last destination port.
+    pub dport: Option<Spanned<(u16, u16)>>,
     /// What to do; table main if not given.
     pub action: Option<Spanned<RuleAction>>,
     /// Results with a prefix no longer than this do not count.
@@ -100,7 +112,8 @@ pub fn parse_route(text: &str) -> Result<RouteSpec, WordError> {
     let word = if kind.is_some() { reader.need("a prefix after the type of the route")? } else { first };
     let word = if word.text == "to" { reader.need("a prefix after `to`")? } else { word };
     let (mut table, mut metric, mut tos, mut src) = (None, None, None, None);
-    let (mut scope, mut protocol, mut mtu) = (None, None, None);
+    let (mut scope, mut protocol, mut mtu, mut advmss) = (None, None, None, None);
+    let mut mtu_lock = false;
     let mut hops: Vec<HopSpec> = Vec::new();
     let mut single = HopSpec::default();
     let dst = word;
@@ -113,9 +126,10 @@ pub fn parse_route(text: &str) -> Result<RouteSpec, WordError> {
             "scope" => reader.value(&mut scope, &word, "global, site, link or host", scope_of)?,
             "proto" | "protocol" => reader.value(&mut protocol, &word, "a protocol", Protocol::from_name)?,
             "mtu" => {
-                reader.take("lock");
+                mtu_lock = reader.take("lock");
                 reader.value(&mut mtu, &word, "a number of bytes", |t| number(t).filter(|n| *n > 0))?;
             }
+            "advmss" => reader.value(&mut advmss, &word, "a number of bytes", |t| number(t).filter(|n| *n > 0))?,
             "nexthop" if single == HopSpec::default() => {
                 hops.push(HopSpec::default());
                 read_hops(&mut reader, &mut hops)?;
@@ -125,12 +139,13 @@ pub fn parse_route(text: &str) -> Result<RouteSpec, WordError> {
             _ => return Err(word.wrong("via, dev, metric, src, table, scope, proto, onlink, mtu, tos or nexthop")),
         }
     }
+    let multipath = !hops.is_empty();
     if single != HopSpec::default() {
         hops.push(single);
     }
     let hinted = hops.iter().find_map(|hop| hop.via.as_ref()).or(src.as_ref()).map(|a| Family::of(a.value));
     let dst = destination(&dst, hinted)?;
-    Ok(RouteSpec { dst, kind, table, metric, tos, src, scope, protocol, mtu, hops })
+    Ok(RouteSpec { dst, kind, table, metric, tos, src, scope, protocol, mtu, mtu_lock, advmss, hops, multipath })
 }
 
 /// The words of one hop; whether `word` was one of them.
@@ -236,6 +251,8 @@ impl RouteSpec {
         }
         route.src = self.src.as_ref().map(|s| s.value);
         route.mtu = self.mtu.as_ref().map(|m| m.value);
+        route.mtu_lock = self.mtu_lock;
+        route.advmss = self.advmss.as_ref().map_or(0, |m| m.value.min(65_495) as u16);
         Ok(route.with_hops(hops))
     }
 
@@ -259,6 +276,7 @@ impl RouteSpec {
             protocol: self.protocol.as_ref().map(|p| p.value),
             mtu: self.mtu.as_ref().map(|m| m.value),
             hops: self.hops.iter().map(hop).collect::<Result<_, _>>()?,
+            multipath: self.multipath,
         })
     }
 }
@@ -281,6 +299,7 @@ pub fn parse_rule(text: &str, ipv6: bool) -> Result<RuleSpec, WordError> {
     let mut reader = Reader::new(text);
     let (mut priority, mut from, mut to, mut iif, mut oif) = (None, None, None, None, None);
     let (mut fwmark, mut tos, mut action, mut suppress_prefixlength) = (None, None, None, None);
+    let (mut ipproto, mut sport, mut dport) = (None, None, None);
     let invert = reader.take("not");
     while let Some(word) = reader.next() {
         match word.text {
@@ -290,6 +309,9 @@ pub fn parse_rule(text: &str, ipv6: bool) -> Result<RuleSpec, WordError> {
             "oif" => reader.value(&mut oif, &word, "the name of a device", |t| Some(t.to_owned()))?,
             "fwmark" => reader.value(&mut fwmark, &word, "a mark, or mark/mask", mark)?,
             "tos" | "dsfield" => reader.value(&mut tos, &word, "a type of service (0x00 to 0xff)", type_of_service)?,
+            "ipproto" => reader.value(&mut ipproto, &word, "tcp, udp, icmp or a number", protocol_of)?,
+            "sport" => reader.value(&mut sport, &word, "a port, or low-high", ports)?,
+            "dport" => reader.value(&mut dport, &word, "a port, or low-high", ports)?,
             "pref" | "priority" | "preference" | "prio" | "order" => {
                 reader.value(&mut priority, &word, "a number", number)?;
             }
@@ -319,7 +341,33 @@ pub fn parse_rule(text: &str, ipv6: bool) -> Result<RuleSpec, WordError> {
         let word = Word { text: &text[to.at.clone()], at: to.at.clone() };
         return Err(word.wrong("a prefix of the same family as after `from`"));
     }
-    Ok(RuleSpec { family, priority, from, to, iif, oif, fwmark, tos, action, suppress_prefixlength, invert })
+    Ok(RuleSpec {
+        family,
+        priority,
+        from,
+        to,
+        iif,
+        oif,
+        fwmark,
+        tos,
+        ipproto,
+        sport,
+        dport,
+        action,
+        suppress_prefixlength,
+        invert,
+    })
+}
+
+fn protocol_of(text: &str) -> Option<u8> {
+    super::show::PROTOCOLS.iter().find(|(_, name)| *name == text).map(|(n, _)| *n).or_else(|| text.parse().ok())
+}
+
+/// A port, or a range of them.
+fn ports(text: &str) -> Option<(u16, u16)> {
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    let (low, high) = (low.parse().ok()?, high.parse().ok()?);
+    (0 < low && low <= high).then_some((low, high))
 }
 
 /// `Some(None)` for all addresses.
@@ -352,6 +400,9 @@ impl RuleSpec {
             oif: device(&self.oif, find)?,
             fwmark: self.fwmark.as_ref().map(|m| m.value),
             tos: self.tos.as_ref().map_or(0, |t| t.value),
+            ipproto: self.ipproto.as_ref().map(|p| p.value),
+            sport: self.sport.as_ref().map(|p| p.value),
+            dport: self.dport.as_ref().map(|p| p.value),
             suppress_prefixlength: self.suppress_prefixlength.as_ref().map(|s| s.value),
             invert: self.invert,
             ..Rule::new(self.family, priority, action)
@@ -371,6 +422,9 @@ impl RuleSpec {
             oif: device(&self.oif, find)?,
             fwmark: self.fwmark.as_ref().map(|m| m.value),
             tos: self.tos.as_ref().map_or(0, |t| t.value),
+            ipproto: self.ipproto.as_ref().map(|p| p.value),
+            sport: self.sport.as_ref().map(|p| p.value),
+            dport: self.dport.as_ref().map(|p| p.value),
             action: self.action.as_ref().map(|a| a.value),
             suppress_prefixlength: self.suppress_prefixlength.as_ref().map(|s| s.value),
             invert: self.invert,

@@ -38,6 +38,12 @@ pub struct Rule {
     pub fwmark: Option<(u32, u32)>,
     /// The type of service, 0 for any.
     pub tos: u8,
+    /// The upper-layer protocol.
+    pub ipproto: Option<u8>,
+    /// First and last source port.
+    pub sport: Option<(u16, u16)>,
+    /// First and last destination port.
+    pub dport: Option<(u16, u16)>,
     /// What happens to packets that match.
     pub action: RuleAction,
     /// Results with a prefix no longer than this do not count.
@@ -58,6 +64,9 @@ impl Rule {
             oif: None,
             fwmark: None,
             tos: 0,
+            ipproto: None,
+            sport: None,
+            dport: None,
             action,
             suppress_prefixlength: None,
             invert: false,
@@ -77,7 +86,10 @@ impl Rule {
             && self.iif.is_none_or(|dev| key.iif.or(loopback) == Some(dev))
             && self.oif.is_none_or(|dev| key.oif == Some(dev))
             && self.fwmark.is_none_or(|(mark, mask)| (mark ^ key.mark) & mask == 0)
-            && (self.tos == 0 || self.tos == key.tos & super::lookup::TOS_MASK);
+            && (self.tos == 0 || self.tos == key.tos & super::lookup::TOS_MASK)
+            && self.ipproto.is_none_or(|proto| proto == key.proto)
+            && self.sport.is_none_or(|(low, high)| (low..=high).contains(&key.ports.0))
+            && self.dport.is_none_or(|(low, high)| (low..=high).contains(&key.ports.1));
         all != self.invert
     }
 }
@@ -99,6 +111,12 @@ pub struct RuleSelector {
     pub fwmark: Option<(u32, u32)>,
     /// Its type of service, 0 for any.
     pub tos: u8,
+    /// Its upper-layer protocol.
+    pub ipproto: Option<u8>,
+    /// Its source ports.
+    pub sport: Option<(u16, u16)>,
+    /// Its destination ports.
+    pub dport: Option<(u16, u16)>,
     /// Its action.
     pub action: Option<RuleAction>,
     /// Its bound on prefix lengths.
@@ -119,6 +137,9 @@ impl RuleSelector {
             && agrees(&self.oif, &rule.oif)
             && agrees(&self.fwmark, &rule.fwmark)
             && (self.tos == 0 || self.tos == rule.tos)
+            && agrees(&self.ipproto, &rule.ipproto)
+            && agrees(&self.sport, &rule.sport)
+            && agrees(&self.dport, &rule.dport)
             && agrees(&self.action, &Some(rule.action))
             && agrees(&self.suppress_prefixlength, &rule.suppress_prefixlength)
             && (!self.invert || rule.invert)

@@ -44,6 +44,8 @@ pub struct RouteSelector {
     pub mtu: Option<u32>,
     /// Its next hops. A single one needs to agree with the first of the route (IPv6: with any); several with each.
     pub hops: Vec<HopSelector>,
+    /// Whether the route must have exactly these next hops, even if one is given.
+    pub multipath: bool,
 }
 
 impl RouteSelector {
@@ -60,6 +62,7 @@ impl RouteSelector {
             protocol: None,
             mtu: None,
             hops: Vec::new(),
+            multipath: false,
         }
     }
 
@@ -72,7 +75,7 @@ impl RouteSelector {
     pub(super) fn matches(&self, route: &Route) -> bool {
         let hops = match (&self.hops[..], self.family()) {
             ([], _) => true,
-            ([one], Family::V4) => one.matches(&route.hops[0]),
+            ([one], Family::V4) if !self.multipath => one.matches(&route.hops[0]),
             ([one], Family::V6) => route.hops.iter().any(|hop| one.matches(hop)),
             (several, _) => {
                 several.len() == route.hops.len() && several.iter().zip(route.hops.iter()).all(|(s, h)| s.matches(h))

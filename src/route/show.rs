@@ -69,11 +69,18 @@ impl Route {
         match single {
             Some(hop) => line.state(hop),
             // The kernel marks an IPv4 multipath route as a whole when every hop is.
-            None if !ipv6 && self.hops.iter().all(|hop| hop.linkdown) => line.word("linkdown"),
+            // That takes all of them to be on the one device that lost its carrier (fib_sync_down_dev).
+            None if !ipv6 && self.hops.iter().all(|h| h.linkdown && !h.dead && h.dev == self.hops[0].dev) => {
+                line.word("linkdown")
+            }
             None => {}
         }
         if let Some(mtu) = self.mtu {
-            line.word(format_args!("mtu {mtu}"));
+            let lock = if self.mtu_lock { "lock " } else { "" };
+            line.word(format_args!("mtu {lock}{mtu}"));
+        }
+        if self.advmss != 0 {
+            line.word(format_args!("advmss {}", self.advmss));
         }
         if ipv6 {
             line.word("pref medium");
@@ -89,6 +96,10 @@ impl Route {
         line.0
     }
 }
+
+/// The protocols iproute2 knows by name.
+pub(super) const PROTOCOLS: [(u8, &str); 6] =
+    [(1, "icmp"), (6, "tcp"), (17, "udp"), (58, "ipv6-icmp"), (132, "sctp"), (47, "gre")];
 
 impl Rule {
     /// The rule as `ip rule show` prints it; `name` tells a device's name.
@@ -120,6 +131,19 @@ impl Rule {
         }
         if let Some(dev) = self.oif {
             line.word(format_args!("oif {}", name(dev)));
+        }
+        if let Some(proto) = self.ipproto {
+            match PROTOCOLS.iter().find(|(n, _)| *n == proto) {
+                Some((_, name)) => line.word(format_args!("ipproto {name}")),
+                None => line.word(format_args!("ipproto ipproto-{proto}")),
+            }
+        }
+        for (what, ports) in [("sport", self.sport), ("dport", self.dport)] {
+            match ports {
+                Some((low, high)) if low == high => line.word(format_args!("{what} {low}")),
+                Some((low, high)) => line.word(format_args!("{what} {low}-{high}")),
+                None => {}
+            }
         }
         match self.action {
             RuleAction::Table(id) => match table::name(id) {

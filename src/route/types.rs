@@ -158,7 +158,7 @@ pub enum Protocol {
 }
 
 /// `/etc/iproute2/rt_protos`, without those that have a variant.
-const DAEMONS: [(u8, &str); 14] = [
+const DAEMONS: [(u8, &str); 16] = [
     (8, "gated"),
     (10, "mrt"),
     (11, "zebra"),
@@ -168,6 +168,8 @@ const DAEMONS: [(u8, &str); 14] = [
     (15, "ntk"),
     (18, "keepalived"),
     (42, "babel"),
+    (84, "ovn"),
+    (99, "openr"),
     (186, "bgp"),
     (187, "isis"),
     (188, "ospf"),
@@ -333,6 +335,10 @@ pub struct Route {
     pub metric: u32,
     /// A bound on the path MTU, in bytes.
     pub mtu: Option<u32>,
+    /// That bound is fixed: no smaller one is learned, and packets may be fragmented.
+    pub mtu_lock: bool,
+    /// The most bytes of a TCP segment the peer is told; 0: what the MTU allows.
+    pub advmss: u16,
     /// The ways out.
     pub(super) hops: Hops,
 }
@@ -361,6 +367,8 @@ impl Route {
             table: if in_local { table::LOCAL } else { table::MAIN },
             metric: if ipv4 { 0 } else { 1024 },
             mtu: None,
+            mtu_lock: false,
+            advmss: 0,
             hops: hop.into(),
         }
     }
@@ -432,11 +440,17 @@ impl Route {
         self.family() == Family::V4 && self.scope == Scope::Host
     }
 
+    /// Whether two IPv4 routes differ in nothing but where they lead to: the kernel keeps the rest once.
+    pub fn shares_hops(&self, other: &Route) -> bool {
+        self.family() == Family::V4 && self.same_route(&Route { dst: self.dst, tos: self.tos, ..other.clone() })
+    }
+
     /// What must be equal for IPv4 to see the same route twice (`fib_find_info`).
     pub(super) fn same_route(&self, other: &Route) -> bool {
         (self.dst, self.src, self.kind, self.scope, self.protocol, self.tos)
             == (other.dst, other.src, other.kind, other.scope, other.protocol, other.tos)
-            && (self.metric, self.mtu, self.hops.len()) == (other.metric, other.mtu, other.hops.len())
+            && (self.metric, self.hops.len()) == (other.metric, other.hops.len())
+            && (self.mtu, self.mtu_lock, self.advmss) == (other.mtu, other.mtu_lock, other.advmss)
             && self.hops.iter().zip(other.hops.iter()).all(|(a, b)| a.same_way(b))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{ErrorOrigin, PmtuDiscover, SockKind, SocketError, Sockets, demux::Arrival, shown};
 use crate::{
-    base::{DevId, Errno, Tuple, proto},
+    base::{DevId, Errno, Time, Tuple, proto},
     wire::{IpHeader, icmp, ports, tcp::Segment, udp},
 };
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +24,8 @@ pub struct IcmpError<'a> {
     pub offender: IpAddr,
     /// The device it came in by.
     pub iif: Option<DevId>,
+    /// When it came.
+    pub now: Time,
 }
 
 impl IcmpError<'_> {

@@ -242,7 +242,7 @@ fn bad_datagrams_have_named_fates() {
 }
 
 fn report<'a>(quoted: &'a IpHeader, l4: &'a [u8], code: u8, mtu: u32) -> IcmpError<'a> {
-    IcmpError { quoted, l4, kind: icmp::UNREACHABLE, code, mtu, offender: ip("10.0.0.254"), iif: ETH0 }
+    IcmpError { quoted, l4, kind: icmp::UNREACHABLE, code, mtu, offender: ip("10.0.0.254"), iif: ETH0, now: 0 }
 }
 
 /// Case udp-unconnected-no-error, and IP_RECVERR of case filter-reject-codes.

@@ -112,6 +112,7 @@ impl Kernel {
             proto: s.protocol(),
             sport: local.port(),
             dport: dst.port(),
+            any_src: false,
         };
         self.route_output(ns, &request).inspect_err(|e| {
             if *e == Errno::ENETUNREACH {

@@ -64,7 +64,11 @@ impl Kernel {
             dst.set_ip(this_host(local.ip(), dst.ip()));
         }
         self.sockets_of(id)?.autobind(id.slot)?;
-        let route = self.route_from(id, dst)?;
+        let mut route = self.route_from(id, dst)?;
+        if opts.pmtu == PmtuDiscover::Probe {
+            // What was learned about the path is what is to be found out (ip_sk_use_pmtu).
+            (route.mtu, route.mtu_locked) = (self.dev(route.dev).mtu, false);
+        }
         if route.kind == RouteType::Broadcast && !opts.broadcast {
             return Err(Errno::EACCES);
         }
@@ -181,7 +185,8 @@ impl Kernel {
             return Ok(());
         }
         // A length no datagram can have is refused before (udp_sendmsg, raw_sendmsg; case ping-size-limits).
-        if data.len() <= MAX_PACKET {
+        let udp = self.sockets_of(id)?.get(id.slot).is_some_and(|s| s.kind() == SockKind::Udp);
+        if data.len() <= MAX_PACKET || !(dst.is_ipv4() || udp) {
             self.sockets_of(id)?.local_error(id.slot, Errno::EMSGSIZE, dst, mtu, data);
         }
         Err(Errno::EMSGSIZE)

@@ -4,7 +4,7 @@ use crate::{
     base::{AppId, Errno, NsId, Rng, SockId},
     kernel::{Kernel, sysctl::Knob},
     route::RouteType,
-    socket::{Family, Options, Readiness, SockKind, SockOpt, SocketError, SocketInfo, Sockets},
+    socket::{Family, Options, PmtuDiscover, Readiness, SockKind, SockOpt, SocketError, SocketInfo, Sockets},
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,10 +19,14 @@ impl Kernel {
         let ports = (n.knobs.get(Knob::LocalPortMin) as u16, n.knobs.get(Knob::LocalPortMax) as u16);
         let sockets = n.sockets.get_or_insert_with(|| Box::new(Sockets::new(ns, rng)));
         sockets.set_port_range(ports);
+        let no_pmtu = family == Family::V4 && n.knobs.on(Knob::NoPmtuDisc);
         let v6_only = family == Family::V6 && n.knobs.on(Knob::Bindv6only);
         let id = sockets.create(family, kind, owner)?;
         if v6_only {
             sockets.set_option(id.slot, SockOpt::V6Only(true))?;
+        }
+        if no_pmtu {
+            sockets.set_option(id.slot, SockOpt::MtuDiscover(PmtuDiscover::Dont))?;
         }
         Ok(id)
     }

@@ -134,6 +134,12 @@ reasons! {
     DupFrag = "DUP_FRAG", "that part of the datagram is already here";
     /// Reassembly timed out.
     FragReasmTimeout = "FRAG_REASM_TIMEOUT", "the missing fragments did not arrive in time";
+    /// Only some fragments say that their sender knows ECN.
+    FragEcn = "NETSIM_FRAG_ECN", "the ECN fields of the fragments contradict each other";
+    /// The same segment still waits for its neighbour.
+    StillQueued = "NETSIM_STILL_QUEUED", "the same segment still waits in this host";
+    /// So many other fragments came in between that the datagram began anew.
+    FragTooFar = "FRAG_TOO_FAR", "too many other fragments of that source came in between";
     /// Overlapping fragments discard the datagram.
     FragOverlap = "NETSIM_FRAG_OVERLAP", "fragments of that datagram overlap";
     /// Too many fragments wait.

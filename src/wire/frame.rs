@@ -1,5 +1,6 @@
 //! Frames: exclusively owned, recycled buffers with headroom for headers yet to be pushed.
 
+use super::options::OptionMarks;
 use crate::{
     base::{DevId, NsId},
     trace::{FrameId, Ledger},
@@ -75,6 +76,8 @@ pub struct Meta {
     pub corrupted: bool,
     /// Size of the largest fragment it was reassembled from, to refragment the same way; 0 if it never was.
     pub frag_max: u16,
+    /// What its IP options say, since it came into the current namespace.
+    pub options: OptionMarks,
 }
 
 /// A packet or frame. Exactly one place owns it; it ends in [`Pool::recycle`] by way of a fate.
@@ -219,6 +222,7 @@ impl Pool {
             packet_type: PacketType::Host,
             corrupted: false,
             frag_max: 0,
+            options: OptionMarks::default(),
         };
         let (list, size) = if need <= SMALL { (&mut self.small, SMALL) } else { (&mut self.large, LARGE.max(need)) };
         match list.pop() {

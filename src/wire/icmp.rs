@@ -39,6 +39,8 @@ pub mod unreach {
     pub const PORT: u8 = 3;
     /// Fragmentation needed and DF set; bytes 6–7 hold the next-hop MTU (RFC 1191 §4).
     pub const FRAG_NEEDED: u8 = 4;
+    /// The source route cannot be followed.
+    pub const SOURCE_ROUTE_FAILED: u8 = 5;
     /// Network administratively prohibited.
     pub const NET_PROHIBITED: u8 = 9;
     /// Host administratively prohibited.

@@ -16,6 +16,7 @@ pub mod tcp;
 pub mod udp;
 
 pub use frame::{CtInfo, CtRef, Frame, HEADROOM, Meta, PacketType, Pool};
+pub mod options;
 pub use ip::IpHeader;
 
 /// Reads a big-endian `u16` at `at`. Panics if out of range; callers check lengths first.

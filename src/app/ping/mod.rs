@@ -359,7 +359,12 @@ impl Ping {
         if let (Some(rtt), false, true) = (rtt, duplicate, self.rtt.len() < KEPT) {
             self.rtt.push(rtt);
         }
-        let mut line = format!("{} bytes from {from}: icmp_seq={seq} ttl={}", d.data.len(), d.ttl);
+        // The link of a link-local address is named with it (getnameinfo).
+        let shown = match (from, &self.config.device) {
+            (IpAddr::V6(a), Some(dev)) if a.is_unicast_link_local() => format!("{from}%{dev}"),
+            _ => from.to_string(),
+        };
+        let mut line = format!("{} bytes from {shown}: icmp_seq={seq} ttl={}", d.data.len(), d.ttl);
         if !whole {
             line += " (truncated)";
         } else {

@@ -79,8 +79,15 @@ const fn or(port: u16, standard: u16) -> u16 {
 fn socket(cx: &mut Context<'_>, c: &TracerouteConfig, kind: SockKind) -> Result<SockId, Failure> {
     let sock = cx.kernel.socket(cx.ns, c.family(), kind, Some(cx.app)).map_err(|e| ("socket", e))?;
     let source = c.source.unwrap_or(crate::socket::any(c.family()));
-    cx.kernel.bind(sock, SocketAddr::new(source, 0)).map_err(|e| ("bind", e))?;
-    for option in [SockOpt::MtuDiscover(PmtuDiscover::Dont), SockOpt::RecvErr(true)] {
+    if let Some(name) = &c.device {
+        let dev = cx.kernel.find_dev(cx.ns, name).ok_or(("setsockopt SO_BINDTODEVICE", Errno::ENODEV))?;
+        let bound = cx.kernel.set_option(sock, SockOpt::BindToDevice(Some(dev)));
+        bound.map_err(|e| ("setsockopt SO_BINDTODEVICE", e))?;
+    }
+    let port = if kind == SockKind::Udp { c.source_port } else { 0 };
+    cx.kernel.bind(sock, SocketAddr::new(source, port)).map_err(|e| ("bind", e))?;
+    let df = if c.df { PmtuDiscover::Do } else { PmtuDiscover::Dont };
+    for option in [SockOpt::MtuDiscover(df), SockOpt::RecvErr(true)] {
         cx.kernel.set_option(sock, option).map_err(|e| ("setsockopt", e))?;
     }
     Ok(sock)
@@ -275,7 +282,7 @@ impl Method for Tcp {
         let local = cx.kernel.local_addr(raw).map_err(|e| ("getsockname", e))?.ip();
         let family = self.config.family();
         let holder = cx.kernel.socket(cx.ns, family, SockKind::Tcp, Some(cx.app)).map_err(|e| ("socket", e))?;
-        cx.kernel.bind(holder, SocketAddr::new(local, 0)).map_err(|e| ("bind", e))?;
+        cx.kernel.bind(holder, SocketAddr::new(local, self.config.source_port)).map_err(|e| ("bind", e))?;
         let src = cx.kernel.local_addr(holder).map_err(|e| ("getsockname", e))?;
         cx.kernel.set_option(raw, SockOpt::Ttl(Some(ttl))).map_err(|e| ("setsockopt", e))?;
         let segment = self.segment(src);

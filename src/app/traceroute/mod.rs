@@ -58,6 +58,12 @@ pub struct TracerouteConfig {
     pub packet_len: Option<u16>,
     /// Source address (`-s`).
     pub source: Option<IpAddr>,
+    /// The device to use (`-i`), by its name.
+    pub device: Option<String>,
+    /// Source port (`--sport`); 0 lets the kernel choose. Of no effect for ICMP.
+    pub source_port: u16,
+    /// Whether probes carry DF (`-F`).
+    pub df: bool,
 }
 
 impl Default for TracerouteConfig {
@@ -75,6 +81,9 @@ impl Default for TracerouteConfig {
             wait: 5 * SEC,
             packet_len: None,
             source: None,
+            device: None,
+            source_port: 0,
+            df: false,
         }
     }
 }

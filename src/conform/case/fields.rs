@@ -68,8 +68,8 @@ op_struct! {
         mark: Option<Scalar>,
         tos: Option<Scalar>,
         ipproto: Option<Scalar>,
-        sport: Option<u16>,
-        dport: Option<u16>,
+        sport: Option<Scalar>,
+        dport: Option<Scalar>,
     }
 }
 

@@ -9,10 +9,10 @@ use crate::{
         topo::Topology,
     },
     device::bridge::{BridgeConfig, FdbKind, FdbMode, FdbSpec, FdbVerb, PortFlags},
-    kernel::{DeviceKind, Kernel},
+    kernel::{DeviceKind, IfAddr, Kernel},
     link::{Loss, NetemConfig, QdiscConfig, TbfConfig},
     neigh::{SetEntry, SetMode},
-    route::{AddMode, parse_route, parse_rule},
+    route::{AddMode, Scope, parse_route, parse_rule},
     trace::NeighState,
 };
 use std::net::IpAddr;
@@ -40,9 +40,6 @@ fn prefix(text: &str) -> Result<Prefix, Refusal> {
 /// `ip addr add|del`.
 pub fn addr(k: &mut Kernel, dev: DevId, verb: ConfigVerb, words: &AddrWords) -> Done {
     let a = words.object();
-    if a.scope.is_some() {
-        return Err(Refusal::unsupported("the scope of an address"));
-    }
     let mut own = prefix(&a.ip)?;
     let mut peer = None;
     if let Some(p) = &a.peer {
@@ -51,12 +48,23 @@ pub fn addr(k: &mut Kernel, dev: DevId, verb: ConfigVerb, words: &AddrWords) -> 
         peer = Some(p.addr());
         own = Prefix::new(own.addr(), p.len()).ok_or_else(|| Refusal::said("not of one family", &a.ip))?;
     }
-    match verb {
-        ConfigVerb::Add => k.add_address(dev, own, peer)?,
-        ConfigVerb::Del => k.delete_address(dev, own)?,
-        _ => return Err(Refusal::unsupported("this verb of ip addr")),
+    if verb == ConfigVerb::Del {
+        return Ok(k.delete_address(dev, own)?);
     }
-    Ok(())
+    let mut new = IfAddr::new(own, peer);
+    if let Some(scope) = &a.scope {
+        new.scope = Scope::from_name(scope).ok_or_else(|| Refusal::said("invalid scope value", scope))?;
+    }
+    // The oracle says `broadcast +` with `add` only.
+    new.unannounced = verb != ConfigVerb::Add;
+    let there = k.dev(dev).addrs.iter().any(|x| x.prefix == own && x.peer == peer);
+    match verb {
+        ConfigVerb::Add if own.addr().is_ipv4() && own.addr().is_unspecified() => Ok(()),
+        ConfigVerb::Add => Ok(k.add_address_as(dev, new)?),
+        ConfigVerb::Replace | ConfigVerb::Change if there => Ok(()),
+        ConfigVerb::Replace | ConfigVerb::Change => Ok(k.add_address_as(dev, new)?),
+        _ => Err(Refusal::Said(format!("Command \"{verb:?}\" is unknown, try \"ip address help\"."))),
+    }
 }
 
 /// `ip route VERB`.

@@ -20,7 +20,7 @@ pub fn dump(lab: &Lab, ns: NsId, node: &str, d: &Dump) -> Outcome {
     for what in &d.what {
         let lines = match &**what {
             "routes" => routes(&k, ns, d.table.as_ref().map_or("main", |t| &*t.0))?,
-            "routes6" => sorted(routes_of(&k, ns, Family::V6, crate::route::table::MAIN)),
+            "routes6" => sorted(routes6(&k, ns)),
             "rules" => rules(&k, ns),
             "addr" => addresses(&k, ns),
             "links" => links(&k, ns),
@@ -72,12 +72,47 @@ pub fn squeezed(line: &str) -> String {
 }
 
 pub fn routes(k: &Kernel, ns: NsId, table: &str) -> Result<Vec<String>, String> {
+    if table == "all" {
+        let ids: Vec<u32> = k.ns(ns).fib.table_ids(Family::V4).collect();
+        return Ok(ids.into_iter().flat_map(|id| routes_in(k, ns, id)).collect());
+    }
     let id = crate::route::table::parse(table).ok_or_else(|| format!("there is no table `{table}`"))?;
     Ok(routes_of(k, ns, Family::V4, id))
 }
 
+/// The routes of a table as `ip route show table all` prints them: with the table unless it is main.
+fn routes_in(k: &Kernel, ns: NsId, id: u32) -> Vec<String> {
+    use crate::route::table;
+    let name = table::name(id).map_or(id.to_string(), String::from);
+    let routes = routes_of(k, ns, Family::V4, id).into_iter();
+    routes.map(|line| if id == table::MAIN { line } else { with_table(&line, &name) }).collect()
+}
+
+/// The table stands behind gateway and device.
+fn with_table(line: &str, table: &str) -> String {
+    let mut words: Vec<&str> = line.split(' ').collect();
+    let behind = |word: &str| words.iter().position(|w| *w == word).map(|i| i + 2);
+    let start =
+        if matches!(words[0], "local" | "broadcast" | "unreachable" | "blackhole" | "prohibit" | "throw" | "multicast")
+        {
+            2
+        } else {
+            1
+        };
+    let at = behind("dev").or_else(|| behind("via")).unwrap_or(start).min(words.len());
+    words.splice(at..at, ["table", table]);
+    words.join(" ")
+}
+
 fn routes_of(k: &Kernel, ns: NsId, family: Family, table: u32) -> Vec<String> {
-    k.ns(ns).fib.routes(family, table).map(|r| squeezed(&r.show(&|d| k.dev_name(d)))).collect()
+    k.ns(ns).fib.routes(family, table).map(|r| squeezed(&k.shown_route(ns, r).show(&|d| k.dev_name(d)))).collect()
+}
+
+/// `ip -6 route show`, line by line: next hops of a multipath route have lines of their own.
+fn routes6(k: &Kernel, ns: NsId) -> Vec<String> {
+    let routes = k.ns(ns).fib.routes(Family::V6, crate::route::table::MAIN);
+    let texts = routes.map(|r| k.shown_route(ns, r).show(&|d| k.dev_name(d)));
+    texts.flat_map(|t| t.lines().map(squeezed).collect::<Vec<_>>()).collect()
 }
 
 fn rules(k: &Kernel, ns: NsId) -> Vec<String> {
@@ -92,13 +127,13 @@ pub fn addresses(k: &Kernel, ns: NsId) -> Vec<String> {
         for a in v4.into_iter().chain(v6) {
             let addr = a.prefix.addr();
             let link_local = matches!(addr, IpAddr::V6(a) if a.is_unicast_link_local());
-            let scope = match addr.is_loopback() {
-                true => "host",
-                false if link_local => "link",
-                false => "global",
+            let scope = match addr {
+                IpAddr::V6(a) if a.is_loopback() => "host",
+                IpAddr::V6(_) if link_local => "link",
+                _ => a.scope.name(),
             };
             // The oracle gives no broadcast address to lo, to /31 and to /32.
-            let broadcast = a.broadcast().filter(|_| !k.dev(*dev).is_loopback());
+            let broadcast = a.broadcast().filter(|_| !k.dev(*dev).is_loopback() && !a.unannounced);
             let broadcast = broadcast.map(|b| format!(" brd {b}")).unwrap_or_default();
             let secondary = if a.secondary { " secondary" } else { "" };
             let (name, len) = (k.dev_name(*dev), a.prefix.len());

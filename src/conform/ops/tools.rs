@@ -45,6 +45,8 @@ pub async fn ping(lab: &Lab, ns: NsId, p: Ping) -> Outcome {
         Some(other) => return Err(format!("ping -M does not know `{other}`")),
     };
     let source = p.src.as_deref().map(|s| s.parse::<IpAddr>().map_err(|_| s.to_string())).transpose();
+    // `fe80::1%eth0` names the link.
+    let (dst, scope) = p.dst.split_once('%').map_or((&*p.dst, None), |(dst, dev)| (dst, Some(dev)));
     let config = PingConfig {
         count: Some(p.count.unwrap_or(1)),
         interval: p.interval.unwrap_or(Secs::ms(200)).0 + SLACK,
@@ -53,12 +55,12 @@ pub async fn ping(lab: &Lab, ns: NsId, p: Ping) -> Outcome {
         size: p.size.unwrap_or(56).try_into().map_err(|_| "ping -s takes at most 65535")?,
         ttl: p.ttl,
         df,
-        device: source.as_ref().err().cloned(),
+        device: source.as_ref().err().cloned().or(scope.map(String::from)),
         source: source.ok().flatten(),
         broadcast: p.broadcast,
         tos: p.tos.as_ref().map_or(Ok(0), number).map_err(|e| e.to_string())? as u8,
         id: p.id,
-        ..PingConfig::to(address(&p.dst)?)
+        ..PingConfig::to(address(dst)?)
     };
     let (exit, output) = run(lab, ns, Box::new(PingApp::new(config))).await;
     Ok(read_ping(exit, &output, &p))
@@ -165,8 +167,8 @@ fn timeless(line: &str) -> String {
 
 /// `traceroute`.
 pub async fn traceroute(lab: &Lab, ns: NsId, t: Traceroute) -> Outcome {
-    if t.dev.is_some() || t.sport.is_some() || t.sendwait.is_some() || t.mtu || t.df {
-        return Err("not supported: traceroute with device, source port, pause, --mtu or -F".into());
+    if t.sendwait.is_some() || t.mtu {
+        return Err("not supported: traceroute with pause or --mtu".into());
     }
     let method = match t.method.as_deref() {
         None | Some("udp") => TracerouteMethod::Udp,
@@ -183,6 +185,9 @@ pub async fn traceroute(lab: &Lab, ns: NsId, t: Traceroute) -> Outcome {
         port: t.port.unwrap_or(0),
         wait: t.wait.unwrap_or(Secs::ms(1000)).0,
         packet_len: t.packetlen,
+        device: t.dev.clone(),
+        source_port: t.sport.unwrap_or(0),
+        df: t.df,
         source: t.src.as_deref().map(address).transpose()?,
         ..TracerouteConfig::to(address(&t.dst)?)
     };
@@ -246,6 +251,11 @@ fn untimed(line: &str) -> String {
 /// `ip route get`.
 pub fn route_get(lab: &Lab, ns: NsId, g: &RouteGet) -> Outcome {
     let said = |e: crate::conform::lab::Refusal| e.to_string();
+    for name in g.iif.iter().chain(&g.oif) {
+        if lab.world.borrow().find_dev(ns, name).is_none() {
+            return Ok(json!({ "error": format!("Cannot find device \"{name}\"") }));
+        }
+    }
     let query = RouteQuery {
         src: g.from.as_deref().map(address).transpose()?,
         iif: g.iif.as_deref().map(|d| lab.dev(ns, d)).transpose()?,
@@ -253,8 +263,8 @@ pub fn route_get(lab: &Lab, ns: NsId, g: &RouteGet) -> Outcome {
         mark: g.mark.as_ref().map_or(Ok(0), number).map_err(said)?,
         tos: g.tos.as_ref().map_or(Ok(0), number).map_err(said)? as u8,
         proto: g.ipproto.as_ref().map_or(Ok(0), |p| protocol(&p.0)).map_err(said)?,
-        sport: g.sport.unwrap_or(0),
-        dport: g.dport.unwrap_or(0),
+        sport: g.sport.as_ref().map_or(Ok(0), number).map_err(said)? as u16,
+        dport: g.dport.as_ref().map_or(Ok(0), number).map_err(said)? as u16,
         ..RouteQuery::to(address(&g.dst)?)
     };
     let answer = lab.world.borrow_mut().route_get(ns, &query);

@@ -155,7 +155,8 @@ pub fn serve(lab: &Rc<Lab>, ns: NsId, node: &str, u: UdpServe) -> Outcome {
         Err(e) => return Ok(failed(e)),
     };
     let at = endpoint(&u.bind)?;
-    if let Err(e) = lab.world.borrow_mut().bind(sock, at) {
+    let bound = lab.world.borrow_mut().bind(sock, at);
+    if let Err(e) = bound {
         lab.world.borrow_mut().close(sock);
         return Ok(failed(e));
     }

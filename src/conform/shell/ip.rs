@@ -41,7 +41,12 @@ fn device(k: &Kernel, ns: NsId, name: &str) -> Result<DevId, Output> {
 fn route_get(k: &mut Kernel, ns: NsId, words: &[&str]) -> Result<Output, String> {
     let bad = || format!("not supported: ip route get {}", words.join(" "));
     let (dst, pairs) = words.split_first().ok_or_else(bad)?;
-    let mut query = RouteQuery::to(dst.parse().map_err(|_| bad())?);
+    let host = dst.strip_suffix("/32").or(dst.strip_suffix("/128")).unwrap_or(dst);
+    let Ok(to) = host.parse() else {
+        let text = format!("Error: any valid prefix is expected rather than \"{dst}\".\n");
+        return Ok(Output::failed(text, 1));
+    };
+    let mut query = RouteQuery::to(to);
     for pair in pairs.chunks(2) {
         let [key, value] = pair else { return Err(bad()) };
         let port = || value.parse().map_err(|_| bad());

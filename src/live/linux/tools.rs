@@ -107,7 +107,7 @@ pub fn route_get(ns: &NetNs, g: &RouteGet) -> Outcome {
     let mut w = Words(vec!["route".into(), "get".into(), g.dst.clone()]);
     w.option("from", g.from.as_ref()).option("iif", g.iif.as_ref()).option("oif", g.oif.as_ref());
     w.option("mark", g.mark.as_ref()).option("tos", g.tos.as_ref()).option("ipproto", g.ipproto.as_ref());
-    w.option("sport", g.sport).option("dport", g.dport);
+    w.option("sport", g.sport.as_ref()).option("dport", g.dport.as_ref());
     let done = ns.program("ip", &w.0, "")?;
     Ok(match done.status.success() {
         true => json!({ "route": plain_route(&String::from_utf8_lossy(&done.stdout)) }),

@@ -21,6 +21,10 @@ pub(super) fn run(kernel: &mut Kernel, ns: NsId, words: &mut Words<'_>) -> Outco
             kernel.delete_route(ns, &selector)?;
             return Ok(Vec::new());
         }
+        "flush" if words.peek() == Some("cache") => {
+            kernel.flush_route_cache(ns);
+            return Ok(Vec::new());
+        }
         _ if is(verb, "show") || is(verb, "list") => return show(kernel, ns, words),
         _ => return Err(ExecError::garbage(verb)),
     };
@@ -56,5 +60,5 @@ pub(in crate::scenario) fn lines(kernel: &Kernel, ns: NsId) -> Vec<String> {
 }
 
 fn of_table(kernel: &Kernel, ns: NsId, family: Family, id: u32) -> Vec<String> {
-    kernel.ns(ns).fib.routes(family, id).map(|r| r.show(&|dev| kernel.dev_name(dev))).collect()
+    kernel.ns(ns).fib.routes(family, id).map(|r| kernel.shown_route(ns, r).show(&|dev| kernel.dev_name(dev))).collect()
 }

@@ -7,7 +7,7 @@ use super::{
     smol::{SmolConn, SmolEngine},
 };
 use crate::{
-    base::{Errno, MS, SEC, Time},
+    base::{Errno, MS, SEC, Time, US},
     socket::Options,
     wire::{Frame, tcp::Segment},
 };
@@ -100,6 +100,11 @@ fn usable(path: Path, ipv4: bool) -> Path {
 }
 
 impl Conn {
+    /// Whether the current state began so lately that the call that led to it may not have returned yet.
+    pub(super) fn is_new(&self, now: Time) -> bool {
+        now < self.since + 100 * US
+    }
+
     fn new(engine: SmolConn, path: Path, state: TcpState, now: Time) -> Conn {
         Conn {
             engine,

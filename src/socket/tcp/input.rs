@@ -175,10 +175,14 @@ impl Sockets {
     /// An ICMP error about a connection (`tcp_v4_err`): it ends an attempt at once (`tcp_done` without a reset) and is
     /// remembered otherwise. An embryo is dropped only for errors that mean the peer cannot be reached (`tcp_req_err`).
     pub(in crate::socket) fn tcp_icmp_error(&mut self, slot: u32, errno: Errno, e: &IcmpError<'_>) {
+        let now = e.now;
         let Some(s) = self.get_mut(slot) else { return };
         let recv_err = s.opts.recv_err;
         let Tcp::Conn(conn) = &mut s.tcp else { return };
         match conn.state {
+            // IPv6 keeps for later what comes while the call to connect is still under way: on links without delay, every
+            // answer to the first SYN (tcp_v6_err, sock_owned_by_user).
+            TcpState::SynSent if !e.quoted.is_ipv4() && conn.is_new(now) => conn.soft = Some(errno),
             TcpState::SynSent => {
                 conn.state = TcpState::Closed;
                 s.error = Some(errno);

@@ -150,8 +150,16 @@ impl Pair {
         let l4 = quoted.payload(bytes).to_vec();
         let slot = self.ends[end].find_quoted(&quoted, &l4, Some(DEV)).expect("the segment is in flight");
         let mtu = self.bottleneck;
-        let e =
-            IcmpError { quoted: &quoted, l4: &l4, kind: 3, code: 4, mtu, offender: at("10.0.0.9:0").ip(), iif: None };
+        let e = IcmpError {
+            quoted: &quoted,
+            l4: &l4,
+            kind: 3,
+            code: 4,
+            mtu,
+            offender: at("10.0.0.9:0").ip(),
+            iif: None,
+            now: 0,
+        };
         self.ends[end].icmp_error(slot, &e);
     }
 

@@ -62,7 +62,7 @@ fn icmp_ends_an_attempt_silently_but_not_a_connection() {
     let report = |p: &mut Pair, l4: &[u8]| {
         let slot = p.ends[0].find_quoted(&quoted, l4, None)?;
         let offender = B.parse().unwrap();
-        let e = IcmpError { quoted: &quoted, l4, kind: 3, code: 1, mtu: 0, offender, iif: None };
+        let e = IcmpError { quoted: &quoted, l4, kind: 3, code: 1, mtu: 0, offender, iif: None, now: 0 };
         p.ends[0].icmp_error(slot, &e);
         Some(slot)
     };
