@@ -39,7 +39,6 @@ fn compared(scenario: &Scenario) -> Result<Comparison, Trouble> {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the kernel runs in real time: all scenarios side by side")]
 fn no_shipped_scenario_is_different_on_linux() {
     if let Err(e) = live::available() {
         println!("skipped: {e}");

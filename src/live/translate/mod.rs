@@ -87,7 +87,7 @@ pub fn translate(scenario: &Scenario, choices: Choices) -> Result<Translation, U
         nodes.push((name.value.clone(), node));
     }
     impairments(&scenario, &mut nodes);
-    for link in scenario.links.iter().filter(|l| !l.up) {
+    if let Some(link) = scenario.links.iter().find(|l| !l.up) {
         let what = format!("the cable {} is not plugged in: a veth pair always is", link.ends);
         return Err(Untranslatable::Unknown(what));
     }

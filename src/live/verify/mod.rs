@@ -125,8 +125,7 @@ pub fn judge(t: Translation, windows: &[Window], theirs: &Seen, ours: &Seen) -> 
     let observe = |seen: &Seen| {
         let raw = raw(&t.jobs, windows, seen);
         let mut observed = normalise(&t.case, &raw, &seen.packets)?;
-        for (i, w) in windows.iter().enumerate().filter(|(_, w)| bulky(&t.jobs[w.jobs.clone()])) {
-            let _ = w;
+        for i in (0..windows.len()).filter(|i| bulky(&t.jobs[windows[*i].jobs.clone()])) {
             tidy::merge_streams(&mut observed["steps"][i]["packets"]);
         }
         Ok::<Value, String>(observed)
