@@ -77,6 +77,9 @@ pub(super) fn preview(data: &[u8]) -> String {
     if data.len() > SHOWN { format!("\"{text}\"…") } else { format!("\"{text}\"") }
 }
 
+/// 2⁶⁴ divided by the golden ratio: its multiples differ in all bits.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A stream of bytes that depends on a seed and on the position only.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pattern(pub(super) u64);
@@ -84,41 +87,96 @@ pub(super) struct Pattern(pub(super) u64);
 impl Pattern {
     /// Fills `b` with the bytes from position `at` on.
     pub(super) fn fill(self, at: u64, b: &mut [u8]) {
-        for (i, byte) in b.iter_mut().enumerate() {
-            let position = at + i as u64;
-            *byte = (self.word(position / 8) >> (position % 8 * 8)) as u8;
+        // The bytes of one word are computed together: a transfer would spend more on its pattern than on TCP.
+        let head = (at.wrapping_neg() % 8).min(b.len() as u64) as usize;
+        let (first, rest) = b.split_at_mut(head);
+        first.copy_from_slice(&self.word(at / 8).to_le_bytes()[(at % 8) as usize..][..head]);
+        let from = at.div_ceil(8);
+        let (words, last) = rest.as_chunks_mut();
+        for (n, bytes) in (from..).zip(&mut *words) {
+            *bytes = self.word(n).to_le_bytes();
         }
+        last.copy_from_slice(&self.word(from + words.len() as u64).to_le_bytes()[..last.len()]);
     }
 
     /// SplitMix64.
     fn word(self, n: u64) -> u64 {
-        let mut z = self.0.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut z = self.0.wrapping_add(n.wrapping_add(1).wrapping_mul(GOLDEN));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 }
 
-/// A running FNV-1a hash: both ends of a connection compare theirs.
+/// A running digest of a stream: both ends of a connection compare theirs. It does not depend on how the stream was cut.
+///
+/// A sum over words of eight bytes, each mixed with its number by a folded multiplication: one word does not wait for the
+/// one before, which makes it ten times as fast as a byte-wise FNV-1a.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digest(u64);
+pub(super) struct Digest {
+    sum: u64,
+    /// Bytes so far.
+    len: u64,
+    /// Bytes of the word that is not yet complete, from the least significant one on.
+    partial: u64,
+}
 
 impl Default for Digest {
     fn default() -> Digest {
-        Digest(0xcbf2_9ce4_8422_2325)
+        Digest { sum: 0xcbf2_9ce4_8422_2325, len: 0, partial: 0 }
     }
 }
 
 impl Digest {
     pub(super) fn add(&mut self, data: &[u8]) {
-        for byte in data {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let have = (self.len % 8) as usize;
+        let (first, rest) = data.split_at(((8 - have) % 8).min(data.len()));
+        for byte in first {
+            self.push(*byte);
+        }
+        let (words, last) = rest.as_chunks();
+        // In local variables: the loop is most of what a program does with a large transfer.
+        let (mut sum, mut number) = (self.sum, self.number());
+        for w in words {
+            sum = sum.wrapping_add(mixed(u64::from_le_bytes(*w), number));
+            number = number.wrapping_add(GOLDEN);
+        }
+        self.sum = sum;
+        self.len += words.len() as u64 * 8;
+        for byte in last {
+            self.push(*byte);
         }
     }
 
-    pub(super) fn value(self) -> u64 {
-        self.0
+    fn push(&mut self, byte: u8) {
+        self.partial |= u64::from(byte) << (self.len % 8 * 8);
+        if self.len % 8 == 7 {
+            self.sum = self.with(self.partial);
+            self.partial = 0;
+        }
+        self.len += 1;
     }
+
+    /// What the word at the current position is mixed with.
+    fn number(&self) -> u64 {
+        (self.len / 8 + 1).wrapping_mul(GOLDEN)
+    }
+
+    /// The sum with the word at the current position.
+    fn with(&self, word: u64) -> u64 {
+        self.sum.wrapping_add(mixed(word, self.number()))
+    }
+
+    pub(super) fn value(self) -> u64 {
+        self.with(self.partial) ^ self.len
+    }
+}
+
+/// A folded multiplication.
+#[inline]
+fn mixed(word: u64, number: u64) -> u64 {
+    let product = u128::from(word ^ number) * 0xa076_1d64_78bd_642f;
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]
@@ -133,6 +191,11 @@ mod tests {
             Pattern(7).fill(3 + 9 * i as u64, b);
         }
         assert_eq!(whole, parts);
+        for (i, byte) in whole.iter().enumerate() {
+            let mut one = [0];
+            Pattern(7).fill(3 + i as u64, &mut one);
+            assert_eq!(one, [*byte]);
+        }
         let mut other = [0; 100];
         Pattern(8).fill(3, &mut other);
         assert_ne!(whole, other);
@@ -147,7 +210,18 @@ mod tests {
         };
         assert_eq!(of(&[b"ab", b"c"]), of(&[b"abc"]));
         assert_ne!(of(&[b"acb"]), of(&[b"abc"]));
-        assert_eq!(of(&[]), 0xcbf2_9ce4_8422_2325);
+        assert_ne!(of(&[]), 0);
+        assert_ne!(of(&[]), of(&[&[0]]), "zeros at the end count");
+        let data: Vec<u8> = (0..=255).collect();
+        for cut in 0..data.len() {
+            let (a, b) = data.split_at(cut);
+            assert_eq!(of(&[a, b]), of(&[&data]), "{cut}");
+            let mut flipped = data.clone();
+            flipped[cut] ^= 1;
+            assert_ne!(of(&[&flipped]), of(&[&data]), "{cut}");
+        }
+        let swapped: Vec<u8> = data[8..16].iter().chain(&data[..8]).chain(&data[16..]).copied().collect();
+        assert_ne!(of(&[&swapped]), of(&[&data]));
     }
 
     #[test]

@@ -126,6 +126,12 @@ pub struct TcpClient {
     sock: Option<SockId>,
     began: Time,
     connected: bool,
+    /// What is sent next, prepared: the socket often takes only a part.
+    chunk: Vec<u8>,
+    /// Where in `chunk` that begins.
+    chunk_at: usize,
+    /// A buffer to read into.
+    buf: Vec<u8>,
     sent: u64,
     sent_digest: Digest,
     received: u64,
@@ -144,6 +150,9 @@ impl TcpClient {
             sock: None,
             began: 0,
             connected: false,
+            chunk: Vec::new(),
+            chunk_at: 0,
+            buf: Vec::new(),
             sent: 0,
             sent_digest: Digest::default(),
             received: 0,
@@ -195,12 +204,18 @@ impl TcpClient {
     }
 
     fn write(&mut self, cx: &mut Context<'_>, sock: SockId) -> Result<(), Errno> {
-        let mut buf = [0; CHUNK];
         while self.phase == Phase::Open && self.sent < self.config.send.len() {
-            let n = self.config.send.fill(self.sent, &mut buf);
-            match cx.kernel.send(sock, &buf[..n]) {
+            if self.chunk_at == self.chunk.len() {
+                self.chunk.resize(CHUNK, 0);
+                let n = self.config.send.fill(self.sent, &mut self.chunk);
+                self.chunk.truncate(n);
+                self.chunk_at = 0;
+            }
+            let next = &self.chunk[self.chunk_at..];
+            match cx.kernel.send(sock, next) {
                 Ok(taken) => {
-                    self.sent_digest.add(&buf[..taken]);
+                    self.sent_digest.add(&next[..taken]);
+                    self.chunk_at += taken;
                     self.sent += taken as u64;
                 }
                 Err(Errno::EAGAIN) => return Ok(()),
@@ -212,12 +227,12 @@ impl TcpClient {
 
     /// Reads what is there; `true` at the end of the stream.
     fn read(&mut self, cx: &mut Context<'_>, sock: SockId) -> Result<bool, Errno> {
-        let mut buf = [0; CHUNK];
+        self.buf.resize(CHUNK, 0);
         loop {
-            match cx.kernel.recv(sock, &mut buf) {
+            match cx.kernel.recv(sock, &mut self.buf) {
                 Ok(0) => return Ok(true),
                 Ok(n) => {
-                    self.digest.add(&buf[..n]);
+                    self.digest.add(&self.buf[..n]);
                     self.received += n as u64;
                 }
                 Err(Errno::EAGAIN) => return Ok(false),

@@ -75,6 +75,8 @@ pub struct TcpServer {
     config: TcpServerConfig,
     listener: Option<SockId>,
     open: BTreeMap<SockId, Connection>,
+    /// A buffer to read into.
+    buf: Vec<u8>,
     served: u64,
     bytes: u64,
     streams: Vec<Stream>,
@@ -88,6 +90,7 @@ impl TcpServer {
             config,
             listener: None,
             open: BTreeMap::new(),
+            buf: Vec::new(),
             served: 0,
             bytes: 0,
             streams: Vec::new(),
@@ -131,7 +134,8 @@ impl TcpServer {
             return self.hold(sock, cx);
         }
         let Some(c) = self.open.get_mut(&sock) else { return };
-        let mut buf = [0; CHUNK];
+        let buf = &mut self.buf;
+        buf.resize(CHUNK, 0);
         let error = loop {
             if !c.pending.is_empty() {
                 match cx.kernel.send(sock, &c.pending) {
@@ -145,7 +149,7 @@ impl TcpServer {
             if c.ended || c.pending.len() >= MAX_PENDING {
                 break None;
             }
-            match cx.kernel.recv(sock, &mut buf) {
+            match cx.kernel.recv(sock, buf) {
                 Ok(0) => c.ended = true,
                 Ok(n) => {
                     c.digest.add(&buf[..n]);
