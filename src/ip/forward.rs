@@ -19,13 +19,13 @@ impl Kernel {
         &mut self,
         ns: NsId,
         dev: DevId,
-        mut ip: IpHeader,
+        ip: &mut IpHeader,
         mut frame: Frame,
         way: InputRoute,
         translated: bool,
     ) {
         if !ip.is_ipv4() {
-            return self.ip6_forward(ns, dev, ip, frame, way, translated);
+            return self.ip6_forward(ns, dev, *ip, frame, way, translated);
         }
         let via = (way.next_hop != ip.dst).then_some(way.next_hop);
         let event = Event::Route { purpose: RouteUse::Forward, dst: ip.dst, via, out: way.out };
@@ -33,20 +33,20 @@ impl Kernel {
         if ip.ttl <= 1 && !mutated(Mutant::ForwardsDeadPackets) {
             // RFC 1812 §5.3.1: the error quotes the TTL as it arrived.
             self.ns_mut(ns).mib.inc(Mib::IpInHdrErrors);
-            self.icmp_error(ns, Some(dev), &ip, &frame, icmp::TIME_EXCEEDED, 0, 0);
+            self.icmp_error(ns, Some(dev), ip, &frame, icmp::TIME_EXCEEDED, 0, 0);
             return self.core.drop(ns, Some(dev), frame, DropReason::TtlExceeded);
         }
         let options = frame.meta().options;
         if options.strict && way.next_hop != ip.dst && options.srr_hit.is_none_or(|hop| way.next_hop != IpAddr::V4(hop))
         {
-            self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::SOURCE_ROUTE_FAILED, 0);
+            self.icmp_error(ns, Some(dev), ip, &frame, icmp::UNREACHABLE, unreach::SOURCE_ROUTE_FAILED, 0);
             return self.core.drop(ns, Some(dev), frame, DropReason::IpInHdr);
         }
         self.ns_mut(ns).mib.inc(Mib::IpForwDatagrams);
-        let mtu = self.forward_mtu(ns, &way, &ip);
-        if self.exceeds_mtu(&ip, &frame, mtu) {
+        let mtu = self.forward_mtu(ns, &way, ip);
+        if self.exceeds_mtu(ip, &frame, mtu) {
             self.ns_mut(ns).mib.inc(Mib::IpFragFails);
-            self.icmp_error(ns, Some(dev), &ip, &frame, icmp::UNREACHABLE, unreach::FRAG_NEEDED, mtu);
+            self.icmp_error(ns, Some(dev), ip, &frame, icmp::UNREACHABLE, unreach::FRAG_NEEDED, mtu);
             return self.core.drop(ns, Some(dev), frame, DropReason::PktTooBig);
         }
         if !mutated(Mutant::KeepsTtl) && !mutated(Mutant::ForwardsDeadPackets) {
@@ -55,15 +55,14 @@ impl Kernel {
         }
         // Redirects about translated flows are suppressed: the better gateway is a fiction of the translator.
         if way.redirect && !translated && options.srr == 0 {
-            self.icmp_redirect(ns, dev, &ip, &frame, way.next_hop);
+            self.icmp_redirect(ns, dev, ip, &frame, way.next_hop);
         }
         self.core.emit(ns, Some(dev), Some(frame.id()), Event::Forwarded { ttl: ip.ttl, out: way.out });
-        let Some((frame, _)) = self.run_hook(ns, HookPoint::Forward, Some(dev), Some(way.out), None, &mut ip, frame)
-        else {
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Forward, Some(dev), Some(way.out), None, ip, frame) else {
             return;
         };
         let mut frame = frame;
-        self.forward_options(ns, way.out, &mut ip, &mut frame);
+        self.forward_options(ns, way.out, ip, &mut frame);
         // Nobody waits for the result: a forwarded packet's fate is in the trace.
         let _ = self.ip_postrouting(ns, Some(dev), way.out, way.next_hop, mtu, ip, frame);
     }

@@ -102,7 +102,7 @@ impl Kernel {
             return;
         };
         // Nobody waits for the result: a forwarded packet's fate is in the trace.
-        let _ = self.ip_postrouting(ns, Some(dev), way.out, way.next_hop, mtu, ip, frame);
+        let _ = self.ip_postrouting(ns, Some(dev), way.out, way.next_hop, mtu, &mut ip, frame);
     }
 
     /// Sources that mean nothing beyond their link: why such a packet is not carried over to another (ip6_forward: "this

@@ -59,8 +59,9 @@ impl Kernel {
         ip: &mut IpHeader,
         frame: Frame,
     ) -> Option<(Frame, bool)> {
-        if self.nss[ns.index()].netfilter.is_none() {
-            return Some((frame, false));
+        match &self.nss[ns.index()].netfilter {
+            Some(nf) if !nf.is_idle(hook, ip.is_ipv4()) => {}
+            _ => return Some((frame, false)),
         }
         self.run_hook_slow(ns, hook, in_dev, out_dev, next_hop, ip, frame).ok()
     }
@@ -80,6 +81,7 @@ impl Kernel {
         let now = self.core.now;
         let Some(nf) = self.nss[ns.index()].netfilter.as_deref_mut() else { return Ok((frame, false)) };
         let out = &mut self.scratch.hook;
+        out.skip_nat = !self.core.tracer.on();
         let facts = Facts { devs: &self.devs, names: &self.core.tracer.names, next_hop };
         let env = HookEnv { in_dev, out_dev, facts: &facts };
         let verdict = nf.hook(now, hook, &mut frame, ip, &env, out);

@@ -27,7 +27,7 @@ impl Kernel {
         if ipv4 {
             mib.add(Mib::IpExtInOctets, frame.len() as u64);
         }
-        let ip = match IpHeader::parse(frame.data()) {
+        let mut ip = match IpHeader::parse(frame.data()) {
             Ok(ip) => ip,
             Err(reason) => {
                 self.ns_mut(ns).mib.count(ipv4, Mib::IpInHdrErrors);
@@ -50,11 +50,11 @@ impl Kernel {
         };
         // Conntrack needs whole packets: it reassembles before every hook (nf_defrag_ipv4).
         if ip.is_fragment() && self.tracks(ns, ip.is_ipv4()) {
-            if let Some((ip, frame)) = self.reassemble(ns, Some(dev), ip, frame) {
-                self.ip_prerouting(ns, dev, ip, frame);
+            if let Some((mut ip, frame)) = self.reassemble(ns, Some(dev), ip, frame) {
+                self.ip_prerouting(ns, dev, &mut ip, frame);
             }
         } else {
-            self.ip_prerouting(ns, dev, ip, frame);
+            self.ip_prerouting(ns, dev, &mut ip, frame);
         }
     }
 
@@ -77,18 +77,19 @@ impl Kernel {
         self.count_many(ns, kind, ip.total_len, counters);
     }
 
-    fn ip_prerouting(&mut self, ns: NsId, dev: DevId, mut ip: IpHeader, frame: Frame) {
+    fn ip_prerouting(&mut self, ns: NsId, dev: DevId, ip: &mut IpHeader, frame: Frame) {
         let before = ip.dst;
-        let Some((frame, _)) = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, None, &mut ip, frame) else {
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Prerouting, Some(dev), None, None, ip, frame) else {
             return;
         };
-        self.ip_input_routed(ns, dev, ip, frame, before != ip.dst);
+        let translated = before != ip.dst;
+        self.ip_input_routed(ns, dev, ip, frame, translated);
     }
 
-    fn ip_input_routed(&mut self, ns: NsId, dev: DevId, mut ip: IpHeader, frame: Frame, translated: bool) {
+    fn ip_input_routed(&mut self, ns: NsId, dev: DevId, ip: &mut IpHeader, frame: Frame, translated: bool) {
         let fib = &self.ns(ns).fib;
         let detail = if fib.has_multipath() || fib.sees_ports(ip.is_ipv4()) {
-            let t = crate::wire::ports::tuple(&ip, ip.payload(frame.data()));
+            let t = crate::wire::ports::tuple(ip, ip.payload(frame.data()));
             let hash = self.flow_hash(ns, t.src, t.dst, t.proto, t.sport, t.dport);
             (hash, t.proto, (t.sport, t.dport))
         } else {
@@ -100,19 +101,19 @@ impl Kernel {
             // A packet that is merely not for us has its options read before it is refused (ip_rcv_finish).
             Err(no) if no.error.is_some() || no.reason == DropReason::IpInAddrErrors => {
                 let nowhere = InputRoute::nowhere(dev, ip.dst);
-                let Some((_, frame)) = self.ip_options(ns, dev, &mut ip, frame, nowhere) else { return };
-                return self.no_way(ns, dev, &ip, frame, no);
+                let Some((_, frame)) = self.ip_options(ns, dev, ip, frame, nowhere) else { return };
+                return self.no_way(ns, dev, ip, frame, no);
             }
-            Err(no) => return self.no_way(ns, dev, &ip, frame, no),
+            Err(no) => return self.no_way(ns, dev, ip, frame, no),
         };
         if ip.is_ipv4() {
-            self.count_arrival(ns, way.kind, &ip);
+            self.count_arrival(ns, way.kind, ip);
         }
-        let Some((way, frame)) = self.ip_options(ns, dev, &mut ip, frame, way) else { return };
+        let Some((way, frame)) = self.ip_options(ns, dev, ip, frame, way) else { return };
         if !way.forward {
             let event = Event::Route { purpose: RouteUse::Input, dst: ip.dst, via: None, out: dev };
             self.core.emit(ns, Some(dev), Some(frame.id()), event);
-            self.ip_local_deliver(ns, dev, ip, frame, way.kind);
+            self.ip_local_deliver(ns, dev, *ip, frame, way.kind);
         } else if frame.meta().packet_type != PacketType::Host {
             // A unicast packet inside a link-layer broadcast is delivered, never forwarded (ip_forward).
             self.core.drop(ns, Some(dev), frame, DropReason::UnicastInL2Multicast);

@@ -72,7 +72,7 @@ impl Kernel {
         if matches!(route.kind, RouteType::Broadcast | RouteType::Multicast) {
             self.loop_back(ns, route.dev, &ip, &frame);
         }
-        self.ip_postrouting(ns, None, route.dev, route.next_hop, route.mtu, ip, frame)
+        self.ip_postrouting(ns, None, route.dev, route.next_hop, route.mtu, &mut ip, frame)
     }
 
     /// The end of every packet's way through the namespace: SNAT, fragmentation, the neighbour.
@@ -84,7 +84,7 @@ impl Kernel {
         out: DevId,
         next_hop: IpAddr,
         mtu: u32,
-        mut ip: IpHeader,
+        ip: &mut IpHeader,
         frame: Frame,
     ) -> Result<(), Errno> {
         let ipv4 = ip.is_ipv4();
@@ -93,14 +93,13 @@ impl Kernel {
         if ipv4 {
             mib.add(Mib::IpExtOutOctets, ip.total_len as u64);
         }
-        let Some((frame, _)) =
-            self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), Some(next_hop), &mut ip, frame)
+        let Some((frame, _)) = self.run_hook(ns, HookPoint::Postrouting, in_dev, Some(out), Some(next_hop), ip, frame)
         else {
             return Err(Errno::EPERM);
         };
         let frag_max = frame.meta().frag_max as usize;
         if !ipv4 {
-            self.count_out_octets6(ns, &ip);
+            self.count_out_octets6(ns, ip);
         }
         // IPv6 keeps what was reassembled whole if it is no larger than its largest fragment was (ip6_finish_output).
         if ip.total_len <= mtu as usize && (frag_max == 0 || (!ipv4 && ip.total_len <= frag_max)) {
@@ -119,14 +118,14 @@ impl Kernel {
                 true => (icmp::UNREACHABLE, unreach::FRAG_NEEDED),
                 false => (icmp::v6::PACKET_TOO_BIG, 0),
             };
-            self.icmp_error(ns, in_dev, &ip, &frame, kind, code, mtu);
+            self.icmp_error(ns, in_dev, ip, &frame, kind, code, mtu);
             self.core.drop(ns, Some(out), frame, DropReason::PktTooBig);
             return Err(Errno::EMSGSIZE);
         }
         if ipv4 {
-            self.fragment(ns, out, next_hop, mtu, &ip, frame)
+            self.fragment(ns, out, next_hop, mtu, ip, frame)
         } else {
-            self.fragment6(ns, out, next_hop, mtu, &ip, frame)
+            self.fragment6(ns, out, next_hop, mtu, ip, frame)
         }
     }
 

@@ -4,7 +4,7 @@ use super::sysctl::{Conf, Confs};
 use crate::{
     base::{DevId, Mac, NsId, Prefix},
     device::{
-        bridge::Bridge,
+        bridge::{Bridge, PortIdx},
         tunnel::{Tunnel, Vxlan},
     },
     link::{Qdisc, Wire},
@@ -146,6 +146,8 @@ pub struct Device {
     pub kind: DeviceKind,
     /// The bridge it is a port of.
     pub master: Option<DevId>,
+    /// Which port of that bridge it is, to spare every frame the look-up; it stays the same until it leaves.
+    pub(crate) master_port: PortIdx,
     /// The VLAN sub-interfaces on it.
     pub vlans: Vec<(u16, DevId)>,
     /// Addresses in the order they were added.
@@ -173,6 +175,7 @@ impl Device {
             arp: true,
             kind,
             master: None,
+            master_port: PortIdx(0),
             vlans: Vec::new(),
             addrs: Vec::new(),
             wire: Wire::local(),

@@ -57,9 +57,10 @@ impl Kernel {
         };
         let first = b.port_count() == 0;
         let mut changes = Vec::new();
-        b.add_port(now, config, &mut changes).map_err(bridge_error)?;
+        let index = b.add_port(now, config, &mut changes).map_err(bridge_error)?;
         d.mtu = if first { mtu } else { d.mtu.min(mtu) };
-        self.dev_mut(port).master = Some(bridge);
+        let p = self.dev_mut(port);
+        (p.master, p.master_port) = (Some(bridge), index);
         self.bridge_changes(bridge, changes);
         Ok(())
     }

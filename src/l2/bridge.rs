@@ -11,16 +11,16 @@ use crate::{
 impl Kernel {
     /// A frame arrives at a port.
     pub(crate) fn bridge_input(&mut self, bridge: DevId, port: DevId, frame: Frame) {
-        self.bridge_switch(bridge, Ingress::Port(port), frame);
+        let index = self.dev(port).master_port;
+        self.bridge_switch(bridge, Ingress::Index(index), Some(port), frame);
     }
 
     /// The namespace sends a frame by the bridge device itself.
     pub(crate) fn bridge_output(&mut self, bridge: DevId, frame: Frame) {
-        self.bridge_switch(bridge, Ingress::SelfDevice, frame);
+        self.bridge_switch(bridge, Ingress::SelfDevice, None, frame);
     }
 
-    fn bridge_switch(&mut self, dev: DevId, from: Ingress, mut frame: Frame) {
-        let mut verdict = std::mem::take(&mut self.scratch.bridge);
+    fn bridge_switch(&mut self, dev: DevId, from: Ingress, port: Option<DevId>, mut frame: Frame) {
         let now = self.core.now;
         let d = &mut self.devs[dev.index()];
         let ns = d.ns;
@@ -33,24 +33,33 @@ impl Kernel {
             src_ns: frame.meta().src_ns,
             dst_ns: frame.meta().dst_ns,
         };
+        let verdict = &mut self.scratch.bridge;
         let bridge = d.bridge_mut().expect("only bridges are masters");
-        bridge.ingress(now, from, &info, &mut verdict);
+        bridge.ingress(now, from, &info, verdict);
         if self.core.tracer.on() {
             for e in &verdict.fdb_events {
                 self.core.emit(ns, Some(dev), None, Event::Fdb { mac: e.mac, port: e.port, change: e.change });
             }
         }
         if let Some(reason) = verdict.drop {
-            self.core.drop(ns, Some(dev), frame, reason);
-        } else if verdict.bpdu {
-            self.bridge_bpdu(dev, from, frame);
-        } else {
-            if verdict.clear_marks {
-                let meta = frame.meta_mut();
-                (meta.src_ns, meta.dst_ns) = (None, None);
-            }
-            self.bridge_forward(dev, &info, &verdict, frame);
+            return self.core.drop(ns, Some(dev), frame, reason);
         }
+        if verdict.bpdu {
+            return self.bridge_bpdu(dev, port, frame);
+        }
+        if verdict.clear_marks {
+            let meta = frame.meta_mut();
+            (meta.src_ns, meta.dst_ns) = (None, None);
+        }
+        if let ([one], false, false) = (verdict.ports.as_slice(), verdict.flooded, verdict.local) {
+            // Known unicast, the common case: nothing to be copied, and no list to be kept while it is sent.
+            let one = *one;
+            let event = Event::Switched { dst: info.dst, to: Switching::Port(one.dev) };
+            self.core.emit(ns, Some(dev), Some(frame.id()), event);
+            return self.bridge_egress(&one, frame);
+        }
+        let verdict = std::mem::take(verdict);
+        self.bridge_forward(dev, &info, &verdict, frame);
         self.scratch.bridge = verdict;
     }
 
@@ -95,8 +104,8 @@ impl Kernel {
     }
 
     /// A BPDU for the bridge itself.
-    fn bridge_bpdu(&mut self, dev: DevId, from: Ingress, frame: Frame) {
-        let Ingress::Port(port) = from else {
+    fn bridge_bpdu(&mut self, dev: DevId, port: Option<DevId>, frame: Frame) {
+        let Some(port) = port else {
             let ns = self.dev(dev).ns;
             return self.core.drop(ns, Some(dev), frame, DropReason::MacControl);
         };

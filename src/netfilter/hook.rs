@@ -58,6 +58,8 @@ pub struct HookOut {
     pub reroute: bool,
     /// The packet's tuple before and after a translation.
     pub nat: Option<(Tuple, Tuple)>,
+    /// Set by the caller: leave `nat` empty, nobody will look at it.
+    pub skip_nat: bool,
     /// Entries that appeared and went, oldest first.
     pub changes: Vec<FlowChange>,
 }
@@ -219,21 +221,24 @@ impl Netfilter {
             return Ok(());
         }
         let inner = e.dir(!ct.reply);
-        let (target, before) = (inner.inverse(), ports::tuple(p.ip, p.ip.payload(p.frame.data())));
-        let mut after = before;
+        let (target, dst) = (inner.inverse(), p.ip.dst);
+        let before = (!p.out.skip_nat).then(|| ports::tuple(p.ip, p.ip.payload(p.frame.data())));
         if about_flow {
             rewrite::icmp_error(p.frame.data_mut(), p.ip, inner, &target, manip);
         } else {
             rewrite::packet(p.frame.data_mut(), p.ip, &target, manip);
+        }
+        p.out.reroute = p.hook == HookPoint::Output && dst != p.ip.dst;
+        if let Some(before) = before {
+            let mut after = Tuple { src: p.ip.src, dst: p.ip.dst, ..before };
             match manip {
+                _ if about_flow => {}
                 _ if target.is_icmp() => (after.sport, after.dport) = (target.sport, target.sport),
                 Manip::Src => after.sport = target.sport,
                 Manip::Dst => after.dport = target.dport,
             }
+            p.out.nat = Some((before, after));
         }
-        (after.src, after.dst) = (p.ip.src, p.ip.dst);
-        p.out.reroute = p.hook == HookPoint::Output && before.dst != after.dst;
-        p.out.nat = Some((before, after));
         Ok(())
     }
 

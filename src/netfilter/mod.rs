@@ -33,6 +33,7 @@ pub use nat::{NatAction, NatRule, NatTarget};
 
 use crate::{
     base::{DevId, Rng, Time},
+    trace::HookPoint,
     wire::CtRef,
 };
 use conntrack::Conntrack;
@@ -138,6 +139,13 @@ impl Netfilter {
     /// reassembles fragments before the hooks.
     pub fn tracks(&self, ipv4: bool) -> bool {
         self.tracking[ipv4 as usize]
+    }
+
+    /// Whether packets of that IP version pass a hook untouched: no chain is there, and conntrack and NAT have nothing to
+    /// do at it. Then the caller can spare itself [`Netfilter::hook`].
+    #[inline]
+    pub fn is_idle(&self, hook: HookPoint, ipv4: bool) -> bool {
+        self.chain_order[hook as usize].is_empty() && (hook == HookPoint::Forward || !self.tracks(ipv4))
     }
 
     /// The conntrack settings.

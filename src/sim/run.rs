@@ -136,7 +136,15 @@ impl World {
 
     /// Lets sockets and apps act on what just happened, before time goes on. [`World::step`] begins with it; whoever
     /// looks at apps between two steps calls it to see them act at once.
+    #[inline]
     pub fn settle(&mut self) {
+        // The loop asks twice per event, and mostly nothing happened.
+        if !self.core.wakes.is_empty() || !self.dirty_sockets.is_empty() {
+            self.let_programs_act();
+        }
+    }
+
+    fn let_programs_act(&mut self) {
         loop {
             self.flush_sockets();
             if self.core.wakes.is_empty() {
