@@ -262,12 +262,12 @@ fn bridge_mac_inherit() {
     br.add_port(0, PortConfig::new(DevId(1), mac(0x55)), &mut out).unwrap();
     assert_eq!(br.mac(), mac(0x55));
     br.add_port(0, PortConfig { mtu: 1400, ..PortConfig::new(DevId(2), mac(0x44)) }, &mut out).unwrap();
-    assert_eq!((br.mac(), br.auto_mac(), br.min_mtu()), (mac(0x44), Some(mac(0x44)), 1400));
+    assert_eq!((br.mac(), br.auto_mac(), br.min_mtu()), (mac(0x44), Some(mac(0x44)), Some(1400)));
     out.clear();
     br.remove_port(0, DevId(2), &mut out).unwrap();
     assert!(out.contains(&Change::Address(mac(0x55))));
     br.set_port_mac(0, DevId(1), mac(0x33), &mut out).unwrap();
-    assert_eq!((br.mac(), br.min_mtu()), (mac(0x33), 1500));
+    assert_eq!((br.mac(), br.min_mtu()), (mac(0x33), Some(1500)));
     br.set_mac(0, mac(0x77), &mut out).unwrap();
     br.add_port(0, PortConfig::new(DevId(2), mac(0x11)), &mut out).unwrap();
     assert_eq!(br.mac(), mac(0x77), "an explicit address stays");
@@ -418,7 +418,7 @@ fn user_errors_are_named() {
     assert_eq!(l.br.vlans(DevId(7)), Err(BridgeError::NoSuchPort));
     let spec = FdbSpec { mac: host(1), dev: DevId(1), vlan: Some(9), kind: FdbKind::Static, sticky: false };
     assert_eq!(l.br.fdb_set(0, FdbVerb::Add, spec, &mut l.changes), Err(BridgeError::NotInVlan(9)));
-    let group = FdbSpec { mac: Mac::BROADCAST, ..spec };
+    let group = FdbSpec { mac: Mac::ZERO, ..spec };
     assert_eq!(l.br.fdb_set(0, FdbVerb::Add, group, &mut l.changes), Err(BridgeError::BadAddress));
     let own = FdbSpec { mac: mac(1), vlan: None, ..spec };
     assert_eq!(l.br.fdb_set(0, FdbVerb::Add, own, &mut l.changes), Err(BridgeError::EntryExists));

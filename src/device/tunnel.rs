@@ -2,7 +2,7 @@
 //! (RFC 7348). Their settings, the headers they add, and the table a VXLAN learns.
 
 use crate::{
-    base::{DevId, Mac, SEC, Time, proto},
+    base::{DevId, Errno, Mac, SEC, Time, proto},
     wire::{be16, be32, ip::V4_HEADER, put16, put32, udp},
 };
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -22,6 +22,8 @@ const VXLAN_HAS_VNI: u32 = 0x0800_0000;
 pub const VXLAN_PORT: u16 = 4789;
 /// Stations a VXLAN remembers; more are flooded.
 const MAX_STATIONS: usize = 65_536;
+/// Ends one station can be behind.
+const MAX_REMOTES: usize = 1024;
 /// How long a silent station is remembered (`ageing 300`).
 const AGEING: Time = 300 * SEC;
 
@@ -50,12 +52,14 @@ pub struct Tunnel {
     pub ttl: u8,
     /// The device to leave by, if it is bound to one.
     pub link: Option<DevId>,
+    /// When the last error about one of its packets came, and how many of its users are still to be told.
+    pub(crate) errors: (Time, u32),
 }
 
 impl Tunnel {
     /// A tunnel with the TTL of what it carries.
     pub fn new(mode: TunnelMode, local: Ipv4Addr, remote: Ipv4Addr) -> Tunnel {
-        Tunnel { mode, local, remote, ttl: 0, link: None }
+        Tunnel { mode, local, remote, ttl: 0, link: None, errors: (0, 0) }
     }
 
     /// Bytes of everything it puts around a packet.
@@ -107,7 +111,8 @@ impl Tunnel {
             return None;
         }
         let TunnelMode::Gre { key } = self.mode else { return Some(0) };
-        if payload.len() < self.header_len() || be16(payload, 2) != IPV4 {
+        // What it carries is the receiver's affair.
+        if payload.len() < self.header_len() {
             return None;
         }
         let flags = be16(payload, 0);
@@ -119,15 +124,37 @@ impl Tunnel {
     }
 }
 
-/// A station behind the other end of a VXLAN.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A station behind the other end of a VXLAN. That of the zero MAC stands for all that are not known.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Station {
-    /// The end it is behind.
-    pub remote: Ipv4Addr,
-    /// When it was last heard.
-    pub heard: Time,
-    /// Set by hand: does not age and does not move.
-    pub permanent: bool,
+    /// The ends it is behind: one, but for group addresses and the zero MAC.
+    pub remotes: Vec<Ipv4Addr>,
+    /// When it was last heard or sent to.
+    pub used: Time,
+    /// How it got here.
+    pub kind: StationKind,
+}
+
+/// How a station got into the table of a VXLAN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StationKind {
+    /// Heard, or set by hand as `dynamic`: moves and ages.
+    Dynamic,
+    /// `static`.
+    Static,
+    /// `permanent`, as everything set by hand unless it says otherwise.
+    Permanent,
+}
+
+/// What `bridge fdb` does with a station of a VXLAN (`vxlan_fdb_update`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StationVerb {
+    /// Refused if there is one.
+    Add,
+    /// The station is behind this end from now on.
+    Replace,
+    /// One more end, for group addresses and the zero MAC.
+    Append,
 }
 
 /// A VXLAN end: an Ethernet device whose frames travel in UDP.
@@ -139,13 +166,17 @@ pub struct Vxlan {
     pub port: u16,
     /// The source of what it sends; without one the route decides.
     pub local: Option<Ipv4Addr>,
-    /// Where frames to unknown stations go.
-    pub remote: Option<Ipv4Addr>,
     /// The device to leave by.
     pub link: Option<DevId>,
     /// Whether it remembers which end a station is behind.
     pub learning: bool,
     stations: BTreeMap<Mac, Station>,
+}
+
+impl Station {
+    fn is_alive(&self, now: Time) -> bool {
+        self.kind != StationKind::Dynamic || now < self.used + AGEING
+    }
 }
 
 impl Vxlan {
@@ -158,7 +189,6 @@ impl Vxlan {
             vni: vni & 0x00ff_ffff,
             port: VXLAN_PORT,
             local: None,
-            remote: None,
             link: None,
             learning: true,
             stations: BTreeMap::new(),
@@ -176,40 +206,99 @@ impl Vxlan {
         payload.len() >= VXLAN_HEADER + 14 && be32(payload, 0) == VXLAN_HAS_VNI && be32(payload, 4) >> 8 == self.vni
     }
 
-    /// The end a frame to `mac` is sent to.
-    pub fn remote_of(&self, now: Time, mac: Mac) -> Option<Ipv4Addr> {
-        let known = self.stations.get(&mac).filter(|s| s.permanent || now < s.heard + AGEING);
-        known.map(|s| s.remote).or(self.remote)
+    /// The ends a frame to `mac` is sent to, in the order of sending: an unknown station is looked for behind those of
+    /// the zero MAC (`vxlan_xmit`, which copies for all ends but the first, and sends the frame itself there at last).
+    pub fn remotes_of(&mut self, now: Time, mac: Mac) -> Vec<Ipv4Addr> {
+        let known = match self.stations.get_mut(&mac) {
+            Some(s) if s.is_alive(now) => {
+                s.used = now;
+                Some(&*s)
+            }
+            _ => self.stations.get(&Mac::ZERO),
+        };
+        let mut remotes = known.map(|s| s.remotes.clone()).unwrap_or_default();
+        if !remotes.is_empty() {
+            remotes.rotate_left(1);
+        }
+        remotes
     }
 
-    /// A frame from `mac` came from `remote` (`vxlan_snoop`).
-    pub(crate) fn learn(&mut self, now: Time, mac: Mac, remote: Ipv4Addr) {
+    /// A frame from `mac` came from `remote`. False if it must not: the station is fixed at another end (`vxlan_snoop`).
+    pub(crate) fn learn(&mut self, now: Time, mac: Mac, remote: Ipv4Addr) -> bool {
         if !self.learning || !mac.is_unicast() {
-            return;
+            return true;
         }
         let full = self.stations.len() >= MAX_STATIONS;
         match self.stations.get_mut(&mac) {
-            Some(s) if s.permanent => {}
-            Some(s) => (s.remote, s.heard) = (remote, now),
+            Some(s) if s.remotes.first() == Some(&remote) => s.used = now,
+            Some(s) if s.kind != StationKind::Dynamic => return false,
+            Some(s) => (s.remotes, s.used) = (vec![remote], now),
             None if full => {}
             None => {
-                self.stations.insert(mac, Station { remote, heard: now, permanent: false });
+                let station = Station { remotes: vec![remote], used: now, kind: StationKind::Dynamic };
+                self.stations.insert(mac, station);
             }
         }
+        true
     }
 
-    /// Says by hand which end a station is behind (`bridge fdb add MAC dev VXLAN dst REMOTE`); `None` forgets it.
-    pub fn set_station(&mut self, now: Time, mac: Mac, remote: Option<Ipv4Addr>) {
-        match remote {
-            Some(remote) => self.stations.insert(mac, Station { remote, heard: now, permanent: true }),
-            None => self.stations.remove(&mac),
-        };
+    /// Says by hand which end a station is behind (`bridge fdb add|replace|append MAC dev VXLAN dst REMOTE`).
+    ///
+    /// # Errors
+    /// `EEXIST` if `add` finds one, `EOPNOTSUPP` to replace a group or the zero MAC, `ENOSPC` if the table is full.
+    pub fn set_station(
+        &mut self,
+        now: Time,
+        verb: StationVerb,
+        mac: Mac,
+        remote: Ipv4Addr,
+        kind: StationKind,
+    ) -> Result<(), Errno> {
+        let many = !mac.is_unicast();
+        if many && verb == StationVerb::Replace {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let full = self.stations.len() >= MAX_STATIONS;
+        match self.stations.get_mut(&mac) {
+            Some(_) if verb == StationVerb::Add => return Err(Errno::EEXIST),
+            Some(s) => {
+                s.kind = kind;
+                if verb == StationVerb::Replace {
+                    s.remotes = vec![remote];
+                } else if many && !s.remotes.contains(&remote) {
+                    if s.remotes.len() >= MAX_REMOTES {
+                        return Err(Errno::ENOSPC);
+                    }
+                    s.remotes.push(remote);
+                }
+            }
+            None if full => return Err(Errno::ENOSPC),
+            None => {
+                self.stations.insert(mac, Station { remotes: vec![remote], used: now, kind });
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a station, or that it is behind one of several ends (`vxlan_fdb_delete`).
+    ///
+    /// # Errors
+    /// `ENOENT` if it is not known, or not behind that end.
+    pub fn delete_station(&mut self, mac: Mac, remote: Option<Ipv4Addr>) -> Result<(), Errno> {
+        let s = self.stations.get_mut(&mac).ok_or(Errno::ENOENT)?;
+        if let Some(remote) = remote {
+            let at = s.remotes.iter().position(|r| *r == remote).ok_or(Errno::ENOENT)?;
+            s.remotes.remove(at);
+        }
+        if remote.is_none() || s.remotes.is_empty() {
+            self.stations.remove(&mac);
+        }
+        Ok(())
     }
 
     /// The stations known now, by MAC.
-    pub fn stations(&self, now: Time) -> impl Iterator<Item = (Mac, Station)> + '_ {
-        let alive = move |s: &Station| s.permanent || now < s.heard + AGEING;
-        self.stations.iter().map(|(m, s)| (*m, *s)).filter(move |(_, s)| alive(s))
+    pub fn stations(&self, now: Time) -> impl Iterator<Item = (Mac, &Station)> + '_ {
+        self.stations.iter().map(|(m, s)| (*m, s)).filter(move |(_, s)| s.is_alive(now))
     }
 }
 
@@ -241,18 +330,32 @@ mod tests {
 
     #[test]
     fn a_vxlan_learns_ages_and_floods() {
-        let mut v = Vxlan { remote: Some(B), ..Vxlan::new(42) };
+        let mut v = Vxlan::new(42);
         let (x, y) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
-        v.learn(0, x, A);
-        v.learn(0, Mac::BROADCAST, A);
-        assert_eq!((v.remote_of(SEC, x), v.remote_of(SEC, y)), (Some(A), Some(B)));
-        assert_eq!(v.remote_of(AGEING, x), Some(B), "forgotten");
-        v.set_station(0, y, Some(A));
-        v.learn(SEC, y, B);
-        assert_eq!(v.remote_of(2 * AGEING, y), Some(A), "set by hand");
-        assert_eq!(v.stations(2 * AGEING).count(), 1);
-        v.set_station(0, y, None);
-        assert_eq!(v.remote_of(0, y), Some(B));
+        assert!(v.remotes_of(0, x).is_empty());
+        v.set_station(0, StationVerb::Append, Mac::ZERO, B, StationKind::Permanent).unwrap();
+        v.set_station(0, StationVerb::Append, Mac::ZERO, A, StationKind::Permanent).unwrap();
+        assert!(v.learn(0, x, A) && v.learn(0, Mac::BROADCAST, A));
+        assert_eq!((v.remotes_of(SEC, x), v.remotes_of(SEC, y)), (vec![A], vec![A, B]));
+        assert_eq!(v.remotes_of(SEC + AGEING, x), [A, B], "forgotten");
+        v.set_station(0, StationVerb::Add, y, A, StationKind::Static).unwrap();
+        assert!(!v.learn(SEC, y, B), "fixed at another end");
+        assert_eq!(v.remotes_of(2 * AGEING, y), [A], "set by hand");
+        assert_eq!(v.stations(2 * AGEING).count(), 2);
+    }
+
+    #[test]
+    fn stations_are_administered_as_bridge_fdb_does() {
+        let (mut v, x) = (Vxlan::new(42), Mac([2, 0, 0, 0, 0, 1]));
+        let mut set = |verb, mac, remote| v.set_station(0, verb, mac, remote, StationKind::Permanent);
+        assert_eq!(set(StationVerb::Add, x, A), Ok(()));
+        assert_eq!(set(StationVerb::Add, x, B), Err(Errno::EEXIST));
+        assert_eq!(set(StationVerb::Append, x, B), Ok(()), "a station is behind one end");
+        assert_eq!(set(StationVerb::Replace, Mac::ZERO, B), Err(Errno::EOPNOTSUPP));
+        assert_eq!(v.remotes_of(0, x), [A]);
+        assert_eq!(v.delete_station(x, Some(B)), Err(Errno::ENOENT));
+        assert_eq!(v.delete_station(x, Some(A)), Ok(()));
+        assert_eq!(v.delete_station(x, None), Err(Errno::ENOENT));
     }
 
     #[test]

@@ -278,7 +278,9 @@ impl Kernel {
         }
         let mtu = if too_big && mode == 0 { be16(message, 6) as u32 } else { 0 };
         let matched = self.socket_error(ns, dev, ip.src, &inner, kind, code, mtu, quoted);
-        if too_big && matched {
+        self.tunnel_error(ns, &inner, kind, code);
+        // A tunnel's own packets are known by their ends (gre_err, ipip_err).
+        if too_big && (matched || self.is_of_tunnel(ns, &inner)) {
             self.learn_pmtu(ns, inner.dst, mtu);
         }
         self.core.deliver(ns, Some(dev), frame, Delivery::Icmp);

@@ -81,6 +81,11 @@ impl Kernel {
         self.ns(ns).devices.iter().any(|d| self.dev(*d).addrs.iter().any(|a| a.prefix.addr() == addr))
     }
 
+    /// The device that has that address.
+    fn device_with(&self, ns: NsId, addr: IpAddr) -> Option<DevId> {
+        self.ns(ns).devices.iter().copied().find(|d| self.dev(*d).addrs.iter().any(|a| a.prefix.addr() == addr))
+    }
+
     /// Whether packets to `addr` leave by `dev`.
     pub(crate) fn routed_by(&self, ns: NsId, dev: DevId, addr: IpAddr) -> bool {
         let key = FlowKey::to(addr);
@@ -144,7 +149,10 @@ impl Kernel {
         {
             return Err(Errno::ENETUNREACH);
         }
-        if let Some(oif) = req.oif.filter(|_| limited || dst.is_multicast()) {
+        let to_link = limited || dst.is_multicast();
+        // Without a device that of the source will do (the "special hack" of ip_route_output_key_hash_rcu).
+        let oif = req.oif.or_else(|| req.src.filter(|_| to_link).and_then(|s| self.device_with(ns, s)));
+        if let Some(oif) = oif.filter(|_| to_link) {
             home(oif)?;
             let src = req.src.or_else(|| self.select_source4(oif, None, Scope::Link)).unwrap_or(unspecified(v4));
             let kind = if limited { RouteType::Broadcast } else { RouteType::Multicast };

@@ -214,8 +214,9 @@ impl Kernel {
         quoted: &[u8],
     ) -> bool {
         let now = self.core.now;
+        // A VXLAN has a socket too, which hears of errors about what it sent (__udp4_lib_err_encap).
+        let counted = matches!(inner.proto, proto::TCP | proto::UDP) && !self.is_of_vxlan(ns, inner, quoted);
         let n = &mut self.nss[ns.index()];
-        let counted = matches!(inner.proto, proto::TCP | proto::UDP);
         let Some(sockets) = n.sockets.as_deref_mut() else {
             n.mib.count_if(counted, inner.is_ipv4(), Mib::IcmpInErrors);
             return false;

@@ -61,12 +61,6 @@ impl Kernel {
             // Next hops that died with the last address live again (fib_inetaddr_event, fib_sync_up).
             self.ns_mut(ns).fib.device_up(dev, carrier);
         }
-        if self.conf_or(dev, Conf::ArpNotify)
-            && self.dev(dev).is_running()
-            && let IpAddr::V4(a) = addr
-        {
-            self.arp_announce(dev, a);
-        }
         Ok(())
     }
 

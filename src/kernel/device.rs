@@ -126,6 +126,8 @@ pub struct DevStats {
     pub tx_bytes: u64,
     /// Frames that could not be transmitted.
     pub tx_dropped: u64,
+    /// Packets a tunnel found no way for.
+    pub tx_errors: u64,
 }
 
 /// A network device.

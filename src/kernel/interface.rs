@@ -233,12 +233,21 @@ impl Kernel {
         if !(68..=max).contains(&mtu) {
             return Err(ConfigError::new(Errno::EINVAL, format!("{mtu} is not an MTU (68 to {max} bytes)")));
         }
+        if let DeviceKind::Vlan { parent, .. } = self.dev(dev).kind
+            && mtu > self.dev(parent).mtu
+        {
+            // vlan_dev_change_mtu
+            return Err(ConfigError::new(Errno::ERANGE, format!("the MTU of `{}` is smaller", self.dev_name(parent))));
+        }
         let (ns, old) = (self.dev(dev).ns, self.dev(dev).mtu);
         if let Some(x) = self.ns_mut(ns).exceptions.as_mut() {
             x.follow_mtu(dev, mtu, old);
         }
         let d = self.dev_mut(dev);
         d.mtu = mtu;
+        if let Some(b) = d.bridge_mut() {
+            b.pin_mtu();
+        }
         if let Some(bridge) = d.master {
             self.change_bridge(bridge, |b, _, _| b.set_port_mtu(dev, mtu));
             self.follow_mtu(bridge);
@@ -291,6 +300,10 @@ impl Kernel {
         }
         if running != self.dev(dev).is_running() {
             self.running_changed(dev);
+        }
+        // Sub-interfaces go up and down with what carries them (vlan_device_event).
+        for (_, vlan) in self.dev(dev).vlans.clone() {
+            self.set_up(vlan, up);
         }
         // A carrier that comes or goes with it tells its own followers.
         if let DeviceKind::Veth { peer: Some(peer) } = self.dev(dev).kind {

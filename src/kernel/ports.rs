@@ -58,7 +58,13 @@ impl Kernel {
         let first = b.port_count() == 0;
         let mut changes = Vec::new();
         let index = b.add_port(now, config, &mut changes).map_err(bridge_error)?;
-        d.mtu = if first { mtu } else { d.mtu.min(mtu) };
+        d.mtu = if b.min_mtu().is_none() {
+            d.mtu
+        } else if first {
+            mtu
+        } else {
+            d.mtu.min(mtu)
+        };
         let p = self.dev_mut(port);
         (p.master, p.master_port) = (Some(bridge), index);
         self.bridge_changes(bridge, changes);
@@ -107,7 +113,7 @@ impl Kernel {
 
     /// A bridge takes the smallest MTU of its ports.
     pub(super) fn follow_mtu(&mut self, bridge: DevId) {
-        if let Some(mtu) = self.dev(bridge).bridge().map(|b| b.min_mtu()) {
+        if let Some(mtu) = self.dev(bridge).bridge().and_then(Bridge::min_mtu) {
             self.dev_mut(bridge).mtu = mtu;
         }
     }

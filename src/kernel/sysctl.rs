@@ -166,6 +166,8 @@ knobs! {
         ArpEvictNocarrier = "net.ipv4.conf.*.arp_evict_nocarrier", 1, 0, 1;
         /// Whether ARP is answered for addresses routed elsewhere.
         ProxyArp = "net.ipv4.conf.*.proxy_arp", 0, 0, 1;
+        /// The medium the device is attached to, to proxy ARP only between different ones; 0: its own, -1: none.
+        MediumId = "net.ipv4.conf.*.medium_id", 0, -1, BIG;
         /// Proxy ARP within a private VLAN.
         ProxyArpPvlan = "net.ipv4.conf.*.proxy_arp_pvlan", 0, 0, 1;
         /// Whether a secondary address takes over when the primary goes.
@@ -410,6 +412,7 @@ pub fn keys() -> impl Iterator<Item = String> {
     });
     let mut all: Vec<String> = whole
         .chain(Conf::ALL.iter().map(|c| c.key().to_string()))
+        .chain(["net.ipv4.neigh.*.unres_qlen".to_string(), "net.ipv6.neigh.*.unres_qlen".to_string()])
         .chain(Tunables::NAMES.iter().map(|n| format!("{CONNTRACK}{n}")))
         .collect();
     all.dedup();

@@ -10,6 +10,16 @@ use crate::{
     trace::Event,
 };
 
+/// What a full packet counts against `unres_qlen_bytes` when it is set in packets: `SKB_TRUESIZE(ETH_FRAME_LEN)`.
+const QUEUED_PACKET: i64 = 1514 + 256 + 320;
+
+/// The key of `unres_qlen_bytes`, for that of `unres_qlen`.
+fn queue_bytes_key(key: &str) -> Option<String> {
+    let key = key.replace('/', ".");
+    let neighbour = key.starts_with("net.ipv4.neigh.") || key.starts_with("net.ipv6.neigh.");
+    (neighbour && key.ends_with(".unres_qlen")).then(|| key + "_bytes")
+}
+
 impl Kernel {
     /// Writes a sysctl, by the name `sysctl` takes.
     ///
@@ -26,6 +36,11 @@ impl Kernel {
     /// ```
     pub fn set_sysctl(&mut self, ns: NsId, key: &str, value: &str) -> Result<(), SysctlError> {
         self.config_changed();
+        if let Some(bytes) = queue_bytes_key(key) {
+            // The older name of the same setting, in full packets (proc_unres_qlen).
+            let packets = parse_value(value, (0, (i64::from(i32::MAX) / QUEUED_PACKET) as i32))?;
+            return self.set_sysctl(ns, &bytes, &(i64::from(packets) * QUEUED_PACKET).to_string());
+        }
         match parse_key(key)? {
             Key::Conntrack(name) => {
                 let v = parse_value(value, (0, i32::MAX))?;
@@ -93,6 +108,10 @@ impl Kernel {
     /// # Errors
     /// If there is no such key or device.
     pub fn sysctl(&self, ns: NsId, key: &str) -> Result<String, SysctlError> {
+        if let Some(bytes) = queue_bytes_key(key) {
+            let bytes: i64 = self.sysctl(ns, &bytes)?.parse().unwrap_or(0);
+            return Ok((bytes / QUEUED_PACKET).to_string());
+        }
         match parse_key(key)? {
             Key::Conntrack(name) => {
                 let value = match &self.ns(ns).netfilter {

@@ -76,7 +76,14 @@ impl Kernel {
         }
         // Everybody else updates what they know, and creates nothing unless arp_accept says so (arp_is_garp).
         let gratuitous = msg.spa == msg.tpa && (msg.op == arp::REQUEST || msg.tha == msg.sha);
-        let create = self.conf_max(dev, Conf::ArpAccept) == 1 && (gratuitous || msg.op == arp::REPLY);
+        let accepts = match self.conf_max(dev, Conf::ArpAccept) {
+            0 => false,
+            1 => true,
+            // Only senders of the device's own subnets.
+            _ => self.dev(dev).addrs.iter().any(|a| a.subnet().contains(spa)),
+        };
+        // Own addresses are nobody's neighbours (RTN_UNICAST).
+        let create = accepts && (gratuitous || msg.op == arp::REPLY) && !self.is_local(ns, spa);
         if !create && self.ns(ns).neigh.get(self.core.now, dev, spa).is_none() {
             return self.core.drop(ns, Some(dev), frame, DropReason::ArpIgnored);
         }
@@ -96,7 +103,7 @@ impl Kernel {
             return Answer::No;
         }
         let by_entry = self.nss[ns.index()].neigh.proxy_has(dev, dst);
-        let by_device = self.conf_or(dev, Conf::ProxyArp) && input.out != dev;
+        let by_device = self.conf_or(dev, Conf::ProxyArp) && input.out != dev && self.media_differ(dev, input.out);
         let pvlan = self.conf_or(dev, Conf::ProxyArpPvlan) && input.out == dev;
         if !(by_entry || by_device || pvlan) || (by_entry && input.out == dev) {
             return Answer::No;
@@ -105,6 +112,15 @@ impl Kernel {
             Answer::Now
         } else {
             Answer::Later
+        }
+    }
+
+    /// Whether two devices are attached to different media, as `medium_id` tells (arp_fwd_proxy).
+    fn media_differ(&self, dev: DevId, out: DevId) -> bool {
+        match (self.dev(dev).conf.get(Conf::MediumId), self.dev(out).conf.get(Conf::MediumId)) {
+            (0, _) => true,
+            (-1, _) | (_, -1) => false,
+            (here, there) => here != there,
         }
     }
 

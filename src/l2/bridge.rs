@@ -47,6 +47,9 @@ impl Kernel {
         if verdict.bpdu {
             return self.bridge_bpdu(dev, port, frame);
         }
+        if let (true, Some(port)) = (verdict.at_port, port) {
+            return self.ethernet_input(port, frame, false);
+        }
         if verdict.clear_marks {
             let meta = frame.meta_mut();
             (meta.src_ns, meta.dst_ns) = (None, None);
@@ -59,11 +62,13 @@ impl Kernel {
             return self.bridge_egress(&one, frame);
         }
         let verdict = std::mem::take(verdict);
-        self.bridge_forward(dev, &info, &verdict, frame);
+        // A frame to the address of the port it came in by is for this host, whatever the bridge's address is.
+        let to_port = port.is_some_and(|p| self.dev(p).mac == info.dst);
+        self.bridge_forward(dev, &info, &verdict, to_port, frame);
         self.scratch.bridge = verdict;
     }
 
-    fn bridge_forward(&mut self, dev: DevId, info: &FrameInfo, verdict: &Verdict, frame: Frame) {
+    fn bridge_forward(&mut self, dev: DevId, info: &FrameInfo, verdict: &Verdict, to_port: bool, frame: Frame) {
         let ns = self.dev(dev).ns;
         let egress = &verdict.ports;
         let to = match (egress.as_slice(), verdict.flooded) {
@@ -80,7 +85,7 @@ impl Kernel {
             // Inside, frames are untagged: the bridge device's VLANs sit on top of it.
             let mut frame = frame;
             tag(&mut frame, verdict.local_tag);
-            return self.upper_input(dev, frame);
+            return self.upper_input(dev, frame, to_port);
         }
         let Some((last, rest)) = egress.split_last() else {
             return self.core.drop(ns, Some(dev), frame, DropReason::BridgeNoPort);

@@ -26,7 +26,7 @@ impl Kernel {
             return self.core.drop(ns, Some(dev), frame, DropReason::DevDown);
         }
         d.stats.rx_packets += 1;
-        d.stats.rx_bytes += frame.len() as u64;
+        d.stats.rx_bytes += super::transmit::counted(&frame);
         if d.is_loopback() {
             return self.network_input(ns, dev, frame);
         }
@@ -62,24 +62,28 @@ impl Kernel {
             // The tag is served before the bridge sees the frame (vlan_do_receive).
             let vlan = *vlan;
             frame.meta_mut().vlan = None;
-            return self.upper_input(vlan, frame);
+            return self.upper_input(vlan, frame, false);
         }
         match d.master {
             Some(bridge) => self.bridge_input(bridge, dev, frame),
-            None => self.ethernet_input(dev, frame),
+            None => self.ethernet_input(dev, frame, false),
         }
     }
 
-    /// A frame arrives at a device that sits on another: a VLAN, a tunnel, or a bridge's own end.
-    pub(crate) fn upper_input(&mut self, dev: DevId, frame: Frame) {
+    /// A frame arrives at a device that sits on another: a VLAN, a tunnel, or a bridge's own end. `host`: it was addressed
+    /// to this host below already.
+    pub(crate) fn upper_input(&mut self, dev: DevId, mut frame: Frame, host: bool) {
         let d = &mut self.devs[dev.index()];
         let ns = d.ns;
         if !d.up {
             d.stats.rx_dropped += 1;
             return self.core.drop(ns, Some(dev), frame, DropReason::DevDown);
         }
+        // The link-layer header is no longer counted here (skb->len after eth_type_trans).
+        let header = if d.is_bare() { 0 } else { eth::HEADER };
         d.stats.rx_packets += 1;
-        d.stats.rx_bytes += frame.len() as u64;
+        d.stats.rx_bytes += frame.len().saturating_sub(header) as u64;
+        super::transmit::put_tag(&mut frame);
         self.core.tap(ns, dev, Direction::In, &frame);
         if self.dev(dev).is_bare() {
             return self.network_input(ns, dev, frame);
@@ -87,17 +91,18 @@ impl Kernel {
         if self.dev(dev).master.is_some() || !self.dev(dev).vlans.is_empty() {
             self.frame_input(dev, frame);
         } else {
-            self.ethernet_input(dev, frame);
+            take_tag(&mut frame);
+            self.ethernet_input(dev, frame, host);
         }
     }
 
     /// The end of the link layer: is it for us, and which protocol is it (eth_type_trans)?
-    fn ethernet_input(&mut self, dev: DevId, mut frame: Frame) {
+    pub(super) fn ethernet_input(&mut self, dev: DevId, mut frame: Frame, host: bool) {
         let d = &self.devs[dev.index()];
         let ns = d.ns;
         let b = frame.data();
         let dst = eth::dst(b);
-        let kind = if dst == d.mac {
+        let kind = if dst == d.mac || host {
             PacketType::Host
         } else if dst.is_broadcast() {
             PacketType::Broadcast
@@ -149,13 +154,14 @@ impl Kernel {
 }
 
 /// Moves a VLAN tag from the bytes into the metadata (skb_vlan_untag).
-fn take_tag(frame: &mut Frame) {
+pub(super) fn take_tag(frame: &mut Frame) {
     let b = frame.data_mut();
-    if be16(b, 12) != eth::VLAN || b.len() < eth::HEADER + 4 {
+    if b.len() < eth::HEADER + eth::TAG || be16(b, 12) != eth::VLAN {
         return;
     }
     let tci = be16(b, 14);
     b.copy_within(0..12, 4);
-    frame.pull(4);
-    frame.meta_mut().vlan = Some(tci);
+    frame.pull(eth::TAG);
+    let meta = frame.meta_mut();
+    (meta.vlan, meta.tagged) = (Some(tci), false);
 }

@@ -38,14 +38,8 @@ impl Kernel {
     pub(crate) fn transmit(&mut self, dev: DevId, frame: Frame) -> Result<(), Errno> {
         let d = self.dev_mut(dev);
         let ns = d.ns;
-        if !d.up {
-            // A device that is down has the queue `noop`, whose verdict is no error to the sender (net_xmit_errno).
-            d.stats.tx_dropped += 1;
-            self.core.drop(ns, Some(dev), frame, DropReason::QdiscDrop);
-            return Ok(());
-        }
-        if !d.carrier {
-            // Without carrier the queue is `noop`, whose verdict is no error to the sender (net_xmit_errno).
+        if !d.is_running() {
+            // Down or without carrier the queue is `noop`, whose verdict is no error to the sender (net_xmit_errno).
             d.stats.tx_dropped += 1;
             self.core.drop(ns, Some(dev), frame, DropReason::QdiscDrop);
             return Ok(());
@@ -61,14 +55,19 @@ impl Kernel {
             DeviceKind::Veth { peer } => *peer,
             DeviceKind::Vlan { parent, vid } => {
                 let (parent, vid) = (*parent, *vid);
+                // A tag that is there already becomes the inner one.
+                put_tag(&mut frame);
+                frame.meta_mut().tagged = false;
                 count_tx(d, &frame);
                 self.core.tap(ns, dev, Direction::Out, &frame);
                 frame.meta_mut().vlan = Some(vid);
                 return self.transmit(parent, frame);
             }
             DeviceKind::Bridge(_) => {
+                put_tag(&mut frame);
                 count_tx(d, &frame);
                 self.core.tap(ns, dev, Direction::Out, &frame);
+                super::receive::take_tag(&mut frame);
                 self.bridge_output(dev, frame);
                 return Ok(());
             }
@@ -90,14 +89,13 @@ impl Kernel {
                 }
                 return Ok(());
             }
+            // Tunnels count what they find a way for.
             DeviceKind::Tunnel(_) => {
-                count_tx(d, &frame);
                 self.core.tap(ns, dev, Direction::Out, &frame);
                 return self.tunnel_output(dev, frame);
             }
             DeviceKind::Vxlan(_) => {
                 put_tag(&mut frame);
-                count_tx(d, &frame);
                 self.core.tap(ns, dev, Direction::Out, &frame);
                 return self.vxlan_output(dev, frame);
             }
@@ -114,9 +112,10 @@ impl Kernel {
         };
         let limit = self.dev(peer).mtu as usize + eth::HEADER + VLAN_ALLOWANCE;
         let d = &mut self.devs[dev.index()];
-        if frame.len() > limit {
-            // is_skb_forwardable in __dev_forward_skb2: the sender sees ENOBUFS.
+        if counted(&frame) > limit as u64 {
+            // is_skb_forwardable in __dev_forward_skb2: both ends count it, and the sender sees ENOBUFS.
             d.stats.tx_dropped += 1;
+            self.devs[peer.index()].stats.rx_dropped += 1;
             self.core.drop(ns, Some(dev), frame, DropReason::PeerMtu);
             return Err(Errno::ENOBUFS);
         }
@@ -160,7 +159,7 @@ impl Kernel {
                     if reason == DropReason::QdiscDrop && frame.id() == id {
                         result = Err(Errno::ENOBUFS);
                     }
-                    self.devs[dev.index()].stats.tx_dropped += 1;
+                    // The queue keeps its own count; the device's does not move.
                     self.core.drop(ns, Some(dev), frame, reason);
                 }
             }
@@ -220,14 +219,20 @@ fn push(d: &mut Device, frame: Frame) {
 #[inline]
 fn count_tx(d: &mut Device, frame: &Frame) {
     d.stats.tx_packets += 1;
-    d.stats.tx_bytes += frame.len() as u64;
+    d.stats.tx_bytes += counted(frame);
+}
+
+/// The bytes of a frame that devices count: without a tag that travels beside it.
+pub(super) fn counted(frame: &Frame) -> u64 {
+    (frame.len() - if frame.meta().tagged { eth::TAG } else { 0 }) as u64
 }
 
 /// Writes a VLAN tag held in the metadata into the bytes (IEEE 802.1Q).
-fn put_tag(frame: &mut Frame) {
+pub(super) fn put_tag(frame: &mut Frame) {
     let Some(tci) = frame.meta_mut().vlan.take() else { return };
-    let b = frame.push(4);
+    let b = frame.push(eth::TAG);
     b.copy_within(4..16, 0);
     b[12..14].copy_from_slice(&eth::VLAN.to_be_bytes());
     b[14..16].copy_from_slice(&tci.to_be_bytes());
+    frame.meta_mut().tagged = true;
 }

@@ -27,7 +27,7 @@ pub struct SetEntry {
     pub addr: IpAddr,
     /// Its station; `None` keeps the one that is known.
     pub mac: Option<Mac>,
-    /// `nud`: [`NeighState::Permanent`] unless said otherwise. NONE and INCOMPLETE are refused.
+    /// `nud`: [`NeighState::Permanent`] unless said otherwise. INCOMPLETE is taken, but nothing asks for the address then.
     pub state: NeighState,
 }
 
@@ -35,7 +35,7 @@ impl NeighTable {
     /// Adds or changes an entry (`neigh_add()`). A resolved entry sends what was waiting for it.
     ///
     /// # Errors
-    /// `EEXIST` and `ENOENT` as the mode demands, `EINVAL` without an address that is needed or for a state that is refused,
+    /// `EEXIST` and `ENOENT` as the mode demands, `EINVAL` without an address that is needed,
     /// `ENOBUFS` if the table is full.
     ///
     /// ```
@@ -62,10 +62,6 @@ impl NeighTable {
         out: &mut Vec<Action>,
     ) -> Result<(), Errno> {
         let SetEntry { dev, addr, mac, state } = *set;
-        // Linux takes both, and then has an entry that waits for a timer nobody armed.
-        if matches!(state, NeighState::None | NeighState::Incomplete) {
-            return Err(Errno::EINVAL);
-        }
         let known = self.find_mut(dev, addr).is_some();
         match mode {
             SetMode::Add if known => return Err(Errno::EEXIST),

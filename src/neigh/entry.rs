@@ -13,16 +13,17 @@ const NEVER: Time = Time::MAX;
 
 /// What a waiting packet of `len` bytes, network header included, counts against `unres_qlen_bytes`: the kernel's
 /// `skb->truesize`. That is a buffer for the packet, 31 bytes of link-layer reserve and alignment rounded up to a
-/// cache line, and the 320-byte `skb_shared_info`, as a power of two of at least 512; plus the 256-byte `sk_buff`.
+/// cache line, and the 320-byte `skb_shared_info`: 704 bytes if it fits (`skb_small_head_cache`), else a power of two;
+/// plus the 256-byte `sk_buff`.
 ///
 /// ```
 /// use netsim::neigh::truesize;
-/// assert_eq!(truesize(84), 768); // a ping
+/// assert_eq!(truesize(84), 960); // a ping
 /// assert_eq!(truesize(1500), 2304); // a full Ethernet packet
 /// ```
 pub fn truesize(len: usize) -> u64 {
     let data = (len as u64 + 31).next_multiple_of(64) + 320;
-    data.next_power_of_two().max(512) + 256
+    (if data <= 704 { 704 } else { data.next_power_of_two() }) + 256
 }
 
 /// `NUD_VALID`: the link-layer address may be used.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::{DevId, Mac, NsId, Rng, Time},
-    trace::NeighState,
+    trace::{DropReason, NeighState},
 };
 use std::net::IpAddr;
 
@@ -125,8 +125,18 @@ impl Entry {
             return false;
         }
         if !is_valid(new) {
-            // Only the administrator takes an address away (`!(new & NUD_VALID)`), and only by FAILED.
-            self.fail(now, out);
+            // Only the administrator takes an address away (`!(new & NUD_VALID)`). What waits is unreachable if the
+            // entry was being asked for.
+            if new == NeighState::Failed {
+                self.fail(now, out);
+            } else if old != new {
+                // Linux keeps what waits with an entry that is NONE; nothing would ever send it.
+                while let Some(frame) = self.dequeue() {
+                    out.push(Action::Drop { frame, reason: DropReason::NeighDead });
+                }
+                self.disarm();
+                self.enter(new, out);
+            }
             return true;
         }
         let mac = match update.mac {

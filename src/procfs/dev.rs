@@ -19,7 +19,7 @@ pub(super) fn dev(kernel: &Kernel, ns: NsId) -> String {
     text
 }
 
-/// One device (`dev_seq_printf_stats`). Of the error columns only `drop` can move: no simulated device has a FIFO, frames
+/// One device (`dev_seq_printf_stats`). Of the error columns only `drop` and a tunnel's `errs` can move: no device has a FIFO, frames
 /// out of alignment, collisions or compression.
 fn line(name: &str, s: &DevStats) -> String {
     format!(
@@ -34,7 +34,7 @@ fn line(name: &str, s: &DevStats) -> String {
         s.multicast,
         s.tx_bytes,
         s.tx_packets,
-        0,
+        s.tx_errors,
         s.tx_dropped,
         0,
         0,

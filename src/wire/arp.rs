@@ -29,7 +29,8 @@ pub struct Arp {
 impl Arp {
     /// Reads a message; `None` if it is short or not IPv4 over Ethernet.
     pub fn parse(b: &[u8]) -> Option<Arp> {
-        if b.len() < LEN || be16(b, 0) != 1 || be16(b, 2) != super::eth::IPV4 || b[4] != 6 || b[5] != 4 {
+        // Hardware type 6, IEEE 802, is taken for Ethernet (arp_process).
+        if b.len() < LEN || !matches!(be16(b, 0), 1 | 6) || be16(b, 2) != super::eth::IPV4 || b[4] != 6 || b[5] != 4 {
             return None;
         }
         let ip = |at: usize| Ipv4Addr::new(b[at], b[at + 1], b[at + 2], b[at + 3]);

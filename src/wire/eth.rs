@@ -5,6 +5,8 @@ use crate::base::Mac;
 
 /// Bytes of an untagged Ethernet header.
 pub const HEADER: usize = 14;
+/// Bytes of an IEEE 802.1Q tag.
+pub const TAG: usize = 4;
 /// EtherType of IPv4.
 pub const IPV4: u16 = 0x0800;
 /// EtherType of ARP.

@@ -70,6 +70,8 @@ pub struct Meta {
     pub mark: u32,
     /// IEEE 802.1Q tag control information, when the tag is held here instead of in the bytes.
     pub vlan: Option<u16>,
+    /// The tag its bytes begin with was held beside them by the sender: devices do not count it.
+    pub tagged: bool,
     /// How the link layer addressed it.
     pub packet_type: PacketType,
     /// A link flipped bits in it: checksums must be verified, not trusted.
@@ -219,6 +221,7 @@ impl Pool {
             ct: None,
             mark: 0,
             vlan: None,
+            tagged: false,
             packet_type: PacketType::Host,
             corrupted: false,
             frag_max: 0,

@@ -302,7 +302,9 @@ impl Ping {
         }
         // What waits in the error queue is told; an errno alone is not: the tool takes the empty queue for a local error
         // that was told (receive_error_msg gives -1 at EAGAIN).
-        if !matches!(e, Errno::ENOBUFS | Errno::ENOMEM) {
+        if matches!(e, Errno::ENOBUFS | Errno::ENOMEM) {
+            cx.print(format!("ping: sendmsg: {e}"));
+        } else {
             self.take_error(cx, sock);
         }
         self.local_error = Some(e);

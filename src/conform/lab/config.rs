@@ -3,12 +3,15 @@
 
 use super::{Refusal, firewall::number};
 use crate::{
-    base::{DevId, MS, Mac, NsId, Prefix, Time},
+    base::{DevId, Errno, MS, Mac, NsId, Prefix, Time},
     conform::{
         case::{AddrWords, ConfigVerb, FdbWords, Impairment, NeighWords, Ordered, RouteWords, RuleWords, Scalar},
         topo::Topology,
     },
-    device::bridge::{BridgeConfig, FdbKind, FdbMode, FdbSpec, FdbVerb, PortFlags},
+    device::{
+        bridge::{BridgeConfig, FdbKind, FdbMode, FdbSpec, FdbVerb, PortFlags, PortState},
+        tunnel::{StationKind, StationVerb},
+    },
     kernel::{DeviceKind, IfAddr, Kernel},
     link::{Loss, NetemConfig, QdiscConfig, TbfConfig},
     neigh::{SetEntry, SetMode},
@@ -102,7 +105,10 @@ pub fn neigh(k: &mut Kernel, ns: NsId, topo: &Topology, verb: ConfigVerb, e: &Ne
         ConfigVerb::Del => return Ok(k.delete_neighbour(dev, addr)?),
         ConfigVerb::Add => SetMode::Add,
         ConfigVerb::Change => SetMode::Change,
-        _ => SetMode::Replace,
+        ConfigVerb::Replace => SetMode::Replace,
+        ConfigVerb::Append | ConfigVerb::Prepend => {
+            return Err(Refusal::Said("Command is unknown, try \"ip neigh help\".".into()));
+        }
     };
     if e.proxy {
         k.add_proxy_neighbour(dev, addr);
@@ -117,6 +123,8 @@ pub fn neigh(k: &mut Kernel, ns: NsId, topo: &Topology, verb: ConfigVerb, e: &Ne
         Some("probe") => NeighState::Probe,
         Some("failed") => NeighState::Failed,
         Some("noarp") => NeighState::NoArp,
+        Some("incomplete") => NeighState::Incomplete,
+        Some("none") => NeighState::None,
         Some(other) => return Err(Refusal::said("nud state is bad", other)),
     };
     Ok(k.set_neighbour(&SetEntry { dev, addr, mac, state }, mode)?)
@@ -135,13 +143,25 @@ pub fn fdb(k: &mut Kernel, ns: NsId, topo: &Topology, verb: ConfigVerb, e: &FdbW
     let flags = e.flags.as_deref().unwrap_or(&default);
     let has = |f: &str| flags.iter().any(|x| x == f);
     let now = k.core.now;
-    if let DeviceKind::Vxlan(v) = &mut k.dev_mut(dev).kind {
+    if let (DeviceKind::Vxlan(v), false) = (&mut k.dev_mut(dev).kind, has("master")) {
         let remote = e.dst.as_deref().map(|d| parse(d, "any valid address is expected rather than")).transpose()?;
-        v.set_station(now, mac, remote.filter(|_| verb != ConfigVerb::Del));
-        return Ok(());
+        let kind = match (has("static"), has("dynamic")) {
+            (true, _) => StationKind::Static,
+            (_, true) => StationKind::Dynamic,
+            _ => StationKind::Permanent,
+        };
+        let done = match (verb, remote) {
+            (ConfigVerb::Del, remote) => v.delete_station(mac, remote),
+            (_, None) => Err(Errno::EINVAL),
+            (ConfigVerb::Add, Some(remote)) => v.set_station(now, StationVerb::Add, mac, remote, kind),
+            (ConfigVerb::Append, Some(remote)) => v.set_station(now, StationVerb::Append, mac, remote, kind),
+            (_, Some(remote)) => v.set_station(now, StationVerb::Replace, mac, remote, kind),
+        };
+        return done.map_err(|e| Refusal::Said(e.name().into()));
     }
-    let Some(bridge) = k.dev(dev).master else { return Err(Refusal::Said("EOPNOTSUPP".into())) };
-    let kind = match (has("static"), has("dynamic")) {
+    let own = k.dev(dev).bridge().is_some().then_some(dev);
+    let Some(bridge) = own.or(k.dev(dev).master) else { return Err(Refusal::Said("EOPNOTSUPP".into())) };
+    let kind = match (has("static") || has("temp"), has("dynamic")) {
         (true, _) => FdbKind::Static,
         (_, true) => FdbKind::Dynamic,
         _ => FdbKind::Permanent,
@@ -178,8 +198,7 @@ pub fn bridge_config(options: &Ordered<Scalar>) -> Result<BridgeConfig, Refusal>
             "vlan_filtering" => c.vlan_filtering = switch(value),
             "vlan_default_pvid" => c.default_pvid = number(value)? as u16,
             "group_fwd_mask" => c.group_fwd_mask = number(value)? as u16,
-            // Without a querier, groups are flooded either way.
-            "mcast_snooping" => {}
+            other if WITHOUT_EFFECT.contains(&other) => {}
             other => return Err(Refusal::unsupported(&format!("bridge option {other}"))),
         }
     }
@@ -193,6 +212,9 @@ pub fn bridge_set(k: &mut Kernel, bridge: DevId, options: &Ordered<Scalar>) -> D
         let n = number(value)?;
         match key {
             "stp_state" => k.administer_bridge(bridge, |b, now, out| b.set_stp(now, n != 0, out))?,
+            "priority" if n > u16::MAX.into() => {
+                return Err(Refusal::said("invalid priority", &value.0));
+            }
             "priority" => k.administer_bridge(bridge, |b, now, out| {
                 b.set_priority(now, n as u16, out);
                 Ok(())
@@ -205,12 +227,36 @@ pub fn bridge_set(k: &mut Kernel, bridge: DevId, options: &Ordered<Scalar>) -> D
                 b.set_vlan_filtering(now, n != 0, out);
                 Ok(())
             })?,
-            "mcast_snooping" => {}
+            "forward_delay" | "hello_time" | "max_age" => {
+                let time = n as Time * 10 * MS;
+                k.administer_bridge(bridge, |b, _, _| {
+                    b.set_times(|c| match key {
+                        "forward_delay" => c.forward_delay = time,
+                        "hello_time" => c.hello_time = time,
+                        _ => c.max_age = time,
+                    })
+                })?
+            }
+            "group_fwd_mask" => {
+                k.administer_bridge(bridge, |b, _, _| b.set_times(|c| c.group_fwd_mask = n as u16))?;
+            }
+            other if WITHOUT_EFFECT.contains(&other) => {}
             other => return Err(Refusal::unsupported(&format!("bridge option {other}"))),
         }
     }
     Ok(())
 }
+
+/// Settings of a bridge that change nothing as long as nobody asks for groups and `br_netfilter` is off.
+const WITHOUT_EFFECT: [&str; 7] = [
+    "mcast_snooping",
+    "mcast_querier",
+    "mcast_router",
+    "nf_call_iptables",
+    "nf_call_ip6tables",
+    "nf_call_arptables",
+    "mcast_stats_enabled",
+];
 
 /// `bridge link set dev PORT …`.
 pub fn port_set(k: &mut Kernel, port: DevId, options: &Ordered<Scalar>) -> Done {
@@ -227,11 +273,44 @@ pub fn port_set(k: &mut Kernel, port: DevId, options: &Ordered<Scalar>) -> Done 
             "flood" => &mut flags.flood,
             "mcast_flood" => &mut flags.mcast_flood,
             "bcast_flood" => &mut flags.bcast_flood,
+            // Who asked for a group is not looked at.
+            "mcast_fast_leave" | "fastleave" | "mcast_router" | "learning_sync" => continue,
+            "cost" => {
+                // The tool leaves out a cost of zero.
+                let cost = number(value)?;
+                if cost > 0 {
+                    k.administer_bridge(bridge, |b, now, out| b.set_port_cost(now, port, cost, out))?;
+                }
+                continue;
+            }
+            "priority" => {
+                let priority = number(value)?.min(255) as u8;
+                k.administer_bridge(bridge, |b, now, out| b.set_port_priority(now, port, priority, out))?;
+                continue;
+            }
+            "state" => {
+                let state = port_state(value)?;
+                k.administer_bridge(bridge, |b, _, out| b.set_port_state(port, state, out))?;
+                continue;
+            }
+            "proxy_arp" | "proxy_arp_wifi" => return Err(Refusal::Said("Usage: bridge link set dev DEV".into())),
             other => return Err(Refusal::unsupported(&format!("port option {other}"))),
         };
         *flag = switch(value);
     }
     Ok(k.administer_bridge(bridge, |b, _, _| b.set_port_flags(port, flags))?)
+}
+
+/// A state by number or name, as `bridge link set` takes it (`enum br_state`).
+fn port_state(value: &Scalar) -> Result<PortState, Refusal> {
+    Ok(match &*value.0 {
+        "0" | "disabled" => PortState::Disabled,
+        "1" | "listening" => PortState::Listening,
+        "2" | "learning" => PortState::Learning,
+        "3" | "forwarding" => PortState::Forwarding,
+        "4" | "blocking" => PortState::Blocking,
+        other => return Err(Refusal::said("invalid STP port state", other)),
+    })
 }
 
 /// `ip link set dev DEV address MAC`.

@@ -8,10 +8,10 @@ use super::{
     topo::{Interface, Topology, iface, split},
 };
 use crate::{
-    base::{NsId, Time, US},
+    base::{Mac, NsId, Time, US},
     device::{
         bridge::VlanEntry,
-        tunnel::{Tunnel, TunnelMode, VXLAN_PORT, Vxlan},
+        tunnel::{StationKind, StationVerb, Tunnel, TunnelMode, VXLAN_PORT, Vxlan},
     },
     kernel::{ConfigError, Kernel},
     sim::World,
@@ -221,7 +221,12 @@ fn make(w: &mut World, ns: NsId, i: &Interface, config: Option<&Iface>, _: &Topo
             let vni = c.id.ok_or_else(|| Refusal::said("a vxlan needs", "id"))?;
             let mut vxlan = Vxlan::new(vni);
             vxlan.port = c.port.unwrap_or(VXLAN_PORT);
-            (vxlan.local, vxlan.remote) = (end(&c.local)?, end(&c.remote)?);
+            vxlan.local = end(&c.local)?;
+            if let Some(remote) = end(&c.remote)? {
+                // Where frames to unknown stations go: the entry of the zero MAC (vxlan_dev_configure).
+                let kind = StationKind::Permanent;
+                vxlan.set_station(0, StationVerb::Add, Mac::ZERO, remote, kind).expect("the table is empty");
+            }
             vxlan.link = c.dev.as_deref().map(|d| config::device(w, ns, d)).transpose()?;
             vxlan.learning = !c.nolearning;
             w.add_vxlan(ns, &i.name, vxlan)?;

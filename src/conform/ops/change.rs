@@ -55,9 +55,8 @@ pub fn change(lab: &Lab, ns: NsId, op: Op) -> Outcome {
 
 fn link(k: &mut Kernel, lab: &Lab, ns: NsId, set: &LinkSet, master: Option<Option<String>>) -> Result<(), Refusal> {
     let dev = config::device(k, ns, &set.dev)?;
-    if set.promisc.is_some() {
-        return Err(Refusal::unsupported("promiscuous mode"));
-    }
+    // Promiscuous mode (`set.promisc`) has nothing to switch: no cable filters addresses, frames for other stations
+    // reach the device in any case, and the stack discards them in any case.
     if let Some(mac) = &set.mac {
         let mac = lab.topo.mac(mac).map_err(Refusal::Said)?;
         config::set_mac(k, dev, mac)?;

@@ -4,7 +4,10 @@ use super::Outcome;
 use crate::{
     base::{DevId, NsId},
     conform::{case::Dump, exec::Lab},
-    device::bridge::Bridge,
+    device::{
+        bridge::{Bridge, FdbEntry},
+        tunnel::StationKind,
+    },
     kernel::{DeviceKind, IfAddr, Kernel},
     procfs,
     route::Family,
@@ -243,7 +246,9 @@ pub fn neigh(k: &Kernel, ns: NsId, ipv4: bool) -> Vec<String> {
 pub fn fdb(k: &Kernel, ns: NsId, all: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for (master, bridge) in bridges(k, ns) {
-        for e in bridge.fdb(k.core.now).iter().filter(|e| all || !e.permanent) {
+        // The oracle does not list groups.
+        let listed = |e: &&FdbEntry| (all || !e.permanent) && e.mac.0[0] & 1 == 0;
+        for e in bridge.fdb(k.core.now).iter().filter(listed) {
             let vlan = if e.vlan != 0 { format!(" vlan {}", e.vlan) } else { String::new() };
             let sticky = if e.sticky { " sticky" } else { "" };
             let state = match (e.permanent, e.is_static) {
@@ -257,9 +262,18 @@ pub fn fdb(k: &Kernel, ns: NsId, all: bool) -> Vec<String> {
     }
     for dev in &k.ns(ns).devices {
         let DeviceKind::Vxlan(v) = &k.dev(*dev).kind else { continue };
-        for (mac, s) in v.stations(k.core.now).filter(|(_, s)| all || !s.permanent) {
-            let state = if s.permanent { " permanent" } else { "" };
-            lines.push(format!("MAC<{mac}> dev {} dst {} self{state}", k.dev_name(*dev), s.remote));
+        for (mac, s) in v.stations(k.core.now) {
+            let state = match s.kind {
+                StationKind::Permanent if !all => continue,
+                StationKind::Permanent => " permanent",
+                StationKind::Static => " static",
+                StationKind::Dynamic => "",
+            };
+            if mac.0[0] & 1 != 0 {
+                continue; // the oracle does not list groups
+            }
+            let line = |remote| format!("MAC<{mac}> dev {} dst {remote} self{state}", k.dev_name(*dev));
+            lines.extend(s.remotes.iter().map(line));
         }
     }
     sorted(lines)

@@ -2,6 +2,7 @@
 //! lists, pipes, `for`, `$(…)`, `$((…))`, quotes – over a few tools that read text and `ip`, `cat` and `sysctl`.
 
 mod awk;
+mod bridge;
 mod ip;
 mod parse;
 mod pattern;
@@ -115,6 +116,7 @@ impl Shell<'_> {
         let Some((name, args)) = words.split_first() else { return Ok(Output::default()) };
         match *name {
             "ip" => ip::ip(self.kernel, self.ns, args),
+            "bridge" => bridge::bridge(self.kernel, self.ns, args),
             "cat" => Ok(self.cat(args, input)),
             "sysctl" => Ok(ip::delegate(self.kernel, self.ns, &words)),
             "true" | ":" => Ok(Output::default()),

@@ -8,6 +8,9 @@ use super::{
 };
 use crate::trace::FdbChange;
 
+/// Addresses a bridge can have beside its own.
+const MAX_OWN: usize = 1024;
+
 /// The kinds of entries a user can make.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FdbKind {
@@ -58,8 +61,11 @@ impl Bridge {
         spec: FdbSpec,
         out: &mut Vec<Change>,
     ) -> Result<(), BridgeError> {
+        if spec.dev == self.dev {
+            return self.fdb_set_own(now, verb, spec, out);
+        }
         let at = self.index_of(spec.dev)?;
-        if !spec.mac.is_unicast() {
+        if spec.mac == Mac::ZERO {
             return Err(BridgeError::BadAddress);
         }
         let flags = fdb::USER
@@ -90,6 +96,29 @@ impl Bridge {
         }
         self.drain_events(out);
         result
+    }
+
+    /// An entry of the bridge itself: an address that goes up (`bridge fdb add MAC dev BRIDGE self`). It has no port, so it
+    /// is kept as one more own address.
+    fn fdb_set_own(
+        &mut self,
+        now: Time,
+        verb: FdbVerb,
+        spec: FdbSpec,
+        out: &mut Vec<Change>,
+    ) -> Result<(), BridgeError> {
+        if !spec.mac.is_unicast() {
+            return Err(BridgeError::BadAddress);
+        }
+        if self.local.get(spec.mac).is_some() {
+            return if verb == FdbVerb::Add { Err(BridgeError::EntryExists) } else { Ok(()) };
+        }
+        if self.local.extra().len() >= MAX_OWN {
+            return Err(BridgeError::TableFull);
+        }
+        self.local.extra().insert(spec.mac);
+        self.forget_station(now, spec.mac, None, out);
+        Ok(())
     }
 
     fn fdb_put(&mut self, now: Time, key: u64, at: u32, flags: u8) -> Result<(), BridgeError> {
@@ -123,6 +152,9 @@ impl Bridge {
         vlan: Option<u16>,
         out: &mut Vec<Change>,
     ) -> Result<(), BridgeError> {
+        if dev == self.dev {
+            return if self.local.extra().remove(&mac) { Ok(()) } else { Err(BridgeError::NoSuchEntry) };
+        }
         let at = self.index_of(dev)?;
         let mut found = false;
         for vid in self.vids(at, vlan)? {

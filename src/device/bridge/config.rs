@@ -166,6 +166,10 @@ pub enum BridgeError {
     StickyPermanent,
     /// The forwarding table is full.
     TableFull,
+    /// The state of a port is STP's affair while it runs.
+    PortBusy,
+    /// The port is down or has no carrier.
+    PortDown,
     /// A setting is out of range; says which and the range.
     Range(&'static str),
 }
@@ -183,6 +187,8 @@ impl fmt::Display for BridgeError {
             BridgeError::BadAddress => f.write_str("no station can have that MAC address"),
             BridgeError::StickyPermanent => f.write_str("a permanent entry cannot be sticky"),
             BridgeError::TableFull => f.write_str("the forwarding table is full"),
+            BridgeError::PortBusy => f.write_str("the spanning tree protocol decides about the port's state"),
+            BridgeError::PortDown => f.write_str("the port has no link"),
             BridgeError::Range(what) => f.write_str(what),
         }
     }

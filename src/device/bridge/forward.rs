@@ -90,7 +90,7 @@ impl Bridge {
                     self.learn(Way { now, from: Some(at), vid, hdr }, at, out);
                 }
                 // Not through the VLAN rules: this is between neighbours (`br_handle_local_finish`).
-                (out.bpdu, out.local) = (n == 0, n != 0);
+                (out.bpdu, out.local, out.at_port) = (n == 0, n != 0, n != 0);
                 return;
             }
         }

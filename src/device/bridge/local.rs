@@ -1,6 +1,7 @@
 //! The addresses of the bridge and of its ports: frames to them go up (the kernel's `local` forwarding entries).
 
 use crate::base::{Mac, Map};
+use std::collections::BTreeSet;
 
 /// Who carries an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct Local {
 #[derive(Clone, Debug, Default)]
 pub(super) struct LocalMacs {
     own: Option<Mac>,
+    /// Set by hand on the bridge itself.
+    extra: BTreeSet<Mac>,
     ports: Map<Mac, (u32, u32)>,
 }
 
@@ -27,6 +30,14 @@ impl LocalMacs {
     }
 
     /// A port got the address.
+    pub(super) fn extra(&mut self) -> &mut BTreeSet<Mac> {
+        &mut self.extra
+    }
+
+    pub(super) fn extras(&self) -> impl Iterator<Item = Mac> {
+        self.extra.iter().copied()
+    }
+
     pub(super) fn add(&mut self, mac: Mac, port: u32) {
         self.ports.entry(mac).or_insert((port, 0)).1 += 1;
     }
@@ -44,7 +55,7 @@ impl LocalMacs {
 
     #[inline]
     pub(super) fn get(&self, mac: Mac) -> Option<Local> {
-        let own = self.own == Some(mac);
+        let own = self.own == Some(mac) || (!self.extra.is_empty() && self.extra.contains(&mac));
         match self.ports.get(&mac) {
             Some(&(first, ports)) => Some(Local { own, ports, first }),
             None if own => Some(Local { own, ports: 0, first: 0 }),

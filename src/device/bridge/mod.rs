@@ -107,6 +107,8 @@ pub struct Bridge {
     mac: Mac,
     /// The address was chosen by a user and no longer follows the ports.
     mac_set: bool,
+    /// Whether a user gave the device its MTU.
+    mtu_set: bool,
     /// The address in the bridge identifier: all zero until a port or a user gives one.
     id_mac: Mac,
     up: bool,
@@ -138,6 +140,7 @@ impl Bridge {
             ns,
             mac,
             mac_set: false,
+            mtu_set: false,
             id_mac: Mac::ZERO,
             up: false,
             carrier: true,
@@ -206,9 +209,14 @@ impl Bridge {
     }
 
     /// The lowest MTU of the ports, which the bridge device takes unless a user set one; 1500 without ports. Looks at
-    /// every port.
-    pub fn min_mtu(&self) -> u32 {
-        self.order.iter().map(|p| self.port(*p).mtu).min().unwrap_or(1500)
+    /// every port. `None` if a user did.
+    pub fn min_mtu(&self) -> Option<u32> {
+        (!self.mtu_set).then(|| self.order.iter().map(|p| self.port(*p).mtu).min().unwrap_or(1500))
+    }
+
+    /// A user chose the device's MTU: it no longer follows the ports' (`BROPT_MTU_SET_BY_USER`).
+    pub fn pin_mtu(&mut self) {
+        self.mtu_set = true;
     }
 
     /// Follows the ports' MACs (`br_stp_recalculate_bridge_id`).
@@ -240,10 +248,12 @@ impl Bridge {
         self.drain_events(out);
     }
 
-    /// The ageing time in force: during a topology change the forward delay (`hold_time`).
+    /// The ageing time in force. During a topology change `hold_time` is the forward delay, but only the collector looks
+    /// at it (`br_fdb_cleanup`), and nothing wakes that before the end of an ageing time that is longer: stations are
+    /// then not forgotten any earlier (case stp-ring).
     fn follow_hold(&mut self, now: Time) {
         let hold = match &self.stp {
-            Some(stp) if stp.topology_change => stp.times.forward_delay,
+            Some(stp) if stp.topology_change => self.cfg.ageing.max(stp.times.forward_delay),
             _ => self.cfg.ageing,
         };
         self.fdb.set_hold(now, hold, &mut self.events);

@@ -142,6 +142,9 @@ impl Bridge {
         if self.local.get(self.mac).is_some_and(|l| l.ports == 0) {
             self.permanent(self.mac, self.dev, None, &mut all);
         }
+        for mac in self.local.extras() {
+            self.permanent(mac, self.dev, None, &mut all);
+        }
         all
     }
 

@@ -57,6 +57,37 @@ impl Stp {
         }
     }
 
+    /// Other times for a bridge that is root.
+    pub(super) fn set_own(&mut self, own: Times) {
+        self.own = own;
+        if self.is_root() {
+            self.times = own;
+        }
+    }
+
+    /// Another path cost of a port.
+    pub(super) fn set_cost(&mut self, now: Time, p: u32, cost: u32) {
+        self.ports[p as usize].path_cost = cost;
+        self.select_root();
+        self.select_designated();
+        self.select_states(now);
+    }
+
+    /// Another identifier of a port.
+    pub(super) fn set_port_id(&mut self, now: Time, p: u32, id: u16) {
+        let designated = self.is_designated(p);
+        let own = self.id;
+        let port = &mut self.ports[p as usize];
+        if designated {
+            port.designated_port = id;
+        }
+        port.id = id;
+        if port.designated_bridge == own && id < port.designated_port {
+            self.become_designated(p);
+            self.select_states(now);
+        }
+    }
+
     fn is_root(&self) -> bool {
         self.root == self.id
     }

@@ -3,7 +3,7 @@
 use crate::base::{DevId, Time};
 
 use super::{
-    Bpdu, Bridge, BridgeError, BridgeId, Change, PortState,
+    Bpdu, Bridge, BridgeConfig, BridgeError, BridgeId, Change, PortState,
     ports::MAX_STP_PORTS,
     stp::Stp,
     stp_port::{StpOut, Times},
@@ -57,6 +57,80 @@ impl Bridge {
             }
         }
         self.follow_carrier(out);
+        Ok(())
+    }
+
+    /// Changes one of the times the bridge uses while it is root (`br_set_forward_delay` and its siblings).
+    ///
+    /// # Errors
+    /// [`BridgeError::Range`]; nothing has changed then.
+    pub fn set_times(&mut self, change: impl FnOnce(&mut BridgeConfig)) -> Result<(), BridgeError> {
+        let mut cfg = self.cfg.clone();
+        change(&mut cfg);
+        cfg.check()?;
+        self.cfg = cfg;
+        if let Some(stp) = &mut self.stp {
+            let c = &self.cfg;
+            stp.set_own(Times { max_age: c.max_age, hello: c.hello_time, forward_delay: c.forward_delay });
+        }
+        Ok(())
+    }
+
+    /// Changes the path cost of a port, 1 to 65 535 (`br_stp_set_path_cost`).
+    ///
+    /// # Errors
+    /// [`BridgeError::NoSuchPort`], [`BridgeError::Range`].
+    pub fn set_port_cost(
+        &mut self,
+        now: Time,
+        dev: DevId,
+        cost: u32,
+        out: &mut Vec<Change>,
+    ) -> Result<(), BridgeError> {
+        let at = self.index_of(dev)?;
+        if !(1..=65_535).contains(&cost) {
+            return Err(BridgeError::Range("the cost of a port must be 1 to 65535"));
+        }
+        self.port_mut(at).path_cost = cost;
+        self.with_stp(now, out, |stp, _| stp.set_cost(now, at, cost));
+        Ok(())
+    }
+
+    /// Changes the priority of a port, 0 to 63 (`br_stp_set_port_priority`).
+    ///
+    /// # Errors
+    /// [`BridgeError::NoSuchPort`], [`BridgeError::Range`].
+    pub fn set_port_priority(
+        &mut self,
+        now: Time,
+        dev: DevId,
+        priority: u8,
+        out: &mut Vec<Change>,
+    ) -> Result<(), BridgeError> {
+        let at = self.index_of(dev)?;
+        if priority > 63 {
+            return Err(BridgeError::Range("the priority of a port must be 0 to 63"));
+        }
+        let port = self.port_mut(at);
+        port.priority = priority;
+        let id = port.id(at);
+        self.with_stp(now, out, |stp, _| stp.set_port_id(now, at, id));
+        Ok(())
+    }
+
+    /// Puts a port into a state by hand, which takes a bridge without STP (`br_set_port_state`).
+    ///
+    /// # Errors
+    /// [`BridgeError::NoSuchPort`], [`BridgeError::PortBusy`] while STP runs, [`BridgeError::PortDown`].
+    pub fn set_port_state(&mut self, dev: DevId, state: PortState, out: &mut Vec<Change>) -> Result<(), BridgeError> {
+        let at = self.index_of(dev)?;
+        if self.stp.is_some() {
+            return Err(BridgeError::PortBusy);
+        }
+        if !self.port(at).link && state != PortState::Disabled {
+            return Err(BridgeError::PortDown);
+        }
+        self.set_state(at, state, out);
         Ok(())
     }
 

@@ -81,6 +81,8 @@ pub struct Verdict {
     pub local: bool,
     /// What to do with the VLAN tag of the copy that goes up.
     pub local_tag: Tag,
+    /// The copy that goes up does so at the port's own device: frames between neighbours (`br_handle_local_finish`).
+    pub at_port: bool,
     /// The frame is a BPDU: hand it to [`Bridge::receive_bpdu`](super::Bridge::receive_bpdu).
     pub bpdu: bool,
     /// The copies that leave by ports, in the kernel's order: newest port first.
@@ -105,6 +107,7 @@ impl Verdict {
         self.local = false;
         self.local_tag = Tag::Keep;
         self.bpdu = false;
+        self.at_port = false;
         self.flooded = false;
         self.vlan = 0;
         self.clear_marks = clear_marks;
