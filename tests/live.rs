@@ -22,8 +22,8 @@ const LONG: f64 = 6.0;
 const AT_ONCE: usize = 6;
 
 /// Cases whose packets this way of recording does not see as they were, each with the reason.
-const UNSEEN: &[(&str, &str)] =
-    &[("pmtud-through-nat", "fragments a NAT puts together and takes apart are seen at its entrance as they leave")];
+const UNSEEN: &[(&str, &str)] = &[("pmtud-through-nat", REBUILT), ("frag-nat-filter", REBUILT)];
+const REBUILT: &str = "fragments that conntrack puts together and takes apart are seen at its entrance as they leave";
 
 enum Verdict {
     Same,

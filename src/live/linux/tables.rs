@@ -172,7 +172,8 @@ pub fn neigh(ns: &NetNs, ipv4: bool) -> Result<Vec<String>, Error> {
     let line = |e: &Value| {
         let mac = e["lladdr"].as_str().map_or("-".into(), |m| format!("MAC<{m}>"));
         let state: Vec<&str> = e["state"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let router = if !ipv4 && !e["router"].is_null() { " router" } else { "" };
+        // A flag: the key is there, with nothing behind it.
+        let router = if !ipv4 && e.get("router").is_some() { " router" } else { "" };
         format!("{} dev {} lladdr {mac} {router}{}", text(e, "dst"), text(e, "dev"), state.join(","))
     };
     let listed = all.iter().filter(|e| ipv4 || !text(e, "dst").starts_with("ff"));
