@@ -131,6 +131,12 @@ impl Executor {
             }
             self.background.append(&mut self.lab.spawned.borrow_mut());
             self.background.retain_mut(|t| t.as_mut().poll(&mut cx).is_pending());
+            // Tasks begin as soon as they are made.
+            while !self.lab.spawned.borrow().is_empty() {
+                let mut new = self.lab.spawned.take();
+                new.retain_mut(|t| t.as_mut().poll(&mut cx).is_pending());
+                self.background.append(&mut new);
+            }
             self.step()?;
         }
     }

@@ -12,7 +12,7 @@ use super::{
     topo::Topology,
 };
 use crate::{
-    base::{DevId, NsId, SEC, Time, US},
+    base::{DevId, MS, NsId, SEC, Time, US},
     report::pcapng::PcapngSink,
     trace::{Event, Names, Record, Sink},
 };
@@ -29,6 +29,8 @@ use std::{
 const BUILD: Time = SEC;
 /// Between two steps, so that what a step sends at once is not seen as part of the one before.
 const BETWEEN: Time = US;
+/// How long servers are listened to after the end.
+const CLOSING: Time = 100 * MS;
 
 /// What a run yielded.
 pub struct Run {
@@ -119,6 +121,14 @@ pub fn run(case: &Case, seed: u64) -> Result<Run, String> {
         raw.steps.push(RawStep { step: step.source.clone(), start, end, elapsed, result });
         exec.run(lab.sleep(BETWEEN)).map_err(|e| at(i, step, &e))?;
     }
+    let capture = {
+        let mut capture = captured.lock().expect("a sink that panicked ends the run");
+        mem::replace(&mut *capture, Capture::new(&[], Vec::new()))
+    };
+    // The end of the program closes what is open. Servers notice, but nobody looks at the packets any more.
+    let open: Vec<_> = lab.socks.borrow().values().copied().collect();
+    open.into_iter().for_each(|sock| lab.world.borrow_mut().close(sock));
+    exec.run(lab.sleep(CLOSING)).map_err(|e| format!("end: {e}"))?;
     for (name, server) in lab.servers.borrow().iter() {
         let log = server.log.borrow().iter().cloned().map(Value::Object).collect();
         raw.servers.insert(name.clone(), Value::Array(log));
@@ -126,8 +136,6 @@ pub fn run(case: &Case, seed: u64) -> Result<Run, String> {
     let now = lab.now();
     let end = json!({ "op": "end" });
     raw.steps.push(RawStep { step: end, start: now, end: now, elapsed: 0, result: Value::Null });
-    let mut capture = captured.lock().expect("a sink that panicked ends the run");
-    let capture = mem::replace(&mut *capture, Capture::new(&[], Vec::new()));
     raw.truncated = capture.truncated;
     let (packets, pcapng) = capture.into_parts();
     let names = mem::take(&mut lab.world.borrow_mut().core.tracer.names);

@@ -22,10 +22,22 @@ impl Kernel {
     /// What a sender sees at once: `EPERM` from a filter, `EMSGSIZE` for a packet that may not be fragmented,
     /// `ENOBUFS` from a full queue.
     pub fn ip_output(&mut self, ns: NsId, frame: Frame, route: &RouteOut) -> Result<(), Errno> {
+        let sent = self.ip_local_out(ns, frame, route);
+        if let Err((_, Some((ipv4, proto)))) = sent
+            && proto != proto::TCP
+        {
+            self.ns_mut(ns).mib.count(ipv4, Mib::IpOutDiscards); // ip_send_skb; TCP goes another way
+        }
+        sent.map_err(|(e, _)| e)
+    }
+
+    /// Errors come with family and protocol of the packet, if it had a header.
+    fn ip_local_out(&mut self, ns: NsId, frame: Frame, route: &RouteOut) -> Result<(), (Errno, Option<(bool, u8)>)> {
         let Ok(mut ip) = IpHeader::parse(frame.data()) else {
             self.core.drop(ns, Some(route.dev), frame, DropReason::IpInHdr);
-            return Err(Errno::EINVAL);
+            return Err((Errno::EINVAL, None));
         };
+        let what = Some((ip.is_ipv4(), ip.proto));
         self.ns_mut(ns).mib.count(ip.is_ipv4(), Mib::IpOutRequests);
         let via = (route.next_hop != ip.dst).then_some(route.next_hop);
         let event = Event::Route { purpose: RouteUse::Output, dst: ip.dst, via, out: route.dev };
@@ -34,17 +46,10 @@ impl Kernel {
         let mut frame = frame;
         if self.ns(ns).netfilter.is_some() {
             let hook = self.run_hook_slow(ns, HookPoint::Output, None, Some(route.dev), None, &mut ip, frame);
-            let (passed, reroute) = match hook {
-                Ok(passed) => passed,
-                Err(Verdict::Drop(_) | Verdict::Reject(_)) => {
-                    // TCP queues its segments by another way (ip_send_skb, ip_queue_xmit).
-                    if ip.is_ipv4() && ip.proto != proto::TCP {
-                        self.ns_mut(ns).mib.inc(Mib::IpOutDiscards);
-                    }
-                    return Err(Errno::EPERM);
-                }
-                Err(Verdict::Accept) => unreachable!("an accepted packet is given back"),
-            };
+            let (passed, reroute) = hook.map_err(|verdict| match verdict {
+                Verdict::Drop(_) | Verdict::Reject(_) => (Errno::EPERM, what),
+                Verdict::Accept => unreachable!("an accepted packet is given back"),
+            })?;
             frame = passed;
             if reroute {
                 // DNAT or a mark changed what decides about the way (ip_route_me_harder).
@@ -64,7 +69,7 @@ impl Kernel {
                     Ok(r) => route = r,
                     Err(e) => {
                         self.core.drop(ns, None, frame, DropReason::IpOutNoRoutes);
-                        return Err(e);
+                        return Err((e, what));
                     }
                 }
             }
@@ -72,7 +77,7 @@ impl Kernel {
         if matches!(route.kind, RouteType::Broadcast | RouteType::Multicast) {
             self.loop_back(ns, route.dev, &ip, &frame);
         }
-        self.ip_postrouting(ns, None, route.dev, route.next_hop, route.mtu, &mut ip, frame)
+        self.ip_postrouting(ns, None, route.dev, route.next_hop, route.mtu, &mut ip, frame).map_err(|e| (e, what))
     }
 
     /// The end of every packet's way through the namespace: SNAT, fragmentation, the neighbour.

@@ -12,7 +12,7 @@ use crate::{
         DatagramOutcome, IcmpError,
         tcp::{Path, SegmentOutcome, Target, TcpConfig},
     },
-    trace::{Delivery, DropReason, Event, Origin},
+    trace::{Delivery, DropReason, Event, NeighState, Origin},
     wire::{
         Frame, IpHeader, PacketType, be16, checksum,
         icmp::{self, unreach},
@@ -266,10 +266,17 @@ impl Kernel {
         let request = request(&tuple, opts.device, opts.mark, opts.tos);
         let route = self.route_output(ns, &request).ok();
         let now = self.core.now;
+        let config = route.as_ref().map(|r| self.tcp_config(ns, r.dev, tuple.dst.is_ipv4()));
+        let held = route.as_ref().is_some_and(|r| {
+            !self.dev(r.dev).is_bare() && self.ns(ns).neigh.state(now, r.dev, r.next_hop) == NeighState::Incomplete
+        });
         let Kernel { core, nss, .. } = self;
         let Some(sockets) = nss[ns.index()].sockets.as_deref_mut() else { return };
+        sockets.tcp.config = config.unwrap_or(sockets.tcp.config);
+        sockets.tcp.held = held;
         let mut maker = |len: usize| core.new_frame(ns, len, Origin::Socket, None);
         sockets.tcp_run(id.slot, now, route.as_ref().map(path_of), &mut maker);
+        sockets.tcp.held = false;
         self.tcp_drain(ns, route.map(|r| (tuple, r)));
     }
 
@@ -292,7 +299,8 @@ impl Kernel {
             mib.add(Mib::TcpAttemptFails, out.stats.attempt_fails);
             mib.add(Mib::TcpEstabResets, out.stats.estab_resets);
             mib.add(Mib::TcpOutRsts, out.stats.out_resets);
-            mib.add(Mib::TcpOutSegs, out.segments.len() as u64);
+            mib.add(Mib::TcpOutSegs, (out.segments.len() as u64).saturating_sub(out.stats.unsent));
+            mib.add(Mib::TcpRetransSegs, out.stats.retransmitted);
         }
         self.sockets_changed(ns);
         let mut known = known;
@@ -345,6 +353,9 @@ impl Kernel {
             rcvbuf: knobs.get(Knob::TcpRmem).max(0) as usize,
             sndbuf: knobs.get(Knob::TcpWmem).max(0) as usize,
             syn_retries: knobs.get(Knob::TcpSynRetries).max(0) as u32,
+            syn_linear: knobs.get(Knob::TcpSynLinearTimeouts).max(0) as u32,
+            synack_retries: knobs.get(Knob::TcpSynackRetries).max(0) as u32,
+            retries2: knobs.get(Knob::TcpRetries2).max(0) as u32,
             default_ttl: self.default_ttl(ns, dev, ipv4),
         }
     }

@@ -127,10 +127,7 @@ impl Kernel {
         let ns = self.dev(dev).ns;
         if self.dev(dev).addrs.iter().all(|a| !a.prefix.is_ipv4()) {
             self.ns_mut(ns).fib.device_without_address(dev, Family::V4);
-            // IPv4 is over on the device, and ARP with it (fib_disable_ip, arp_ifdown).
-            if !self.dev(dev).has_ipv6() {
-                self.flush_neighbours(dev);
-            }
+            self.flush_neighbours(dev, Some(Family::V4)); // fib_disable_ip: arp_ifdown
         }
         self.change_netfilter(ns, |nf, out| nf.addr_removed(dev, gone.prefix.addr(), out));
         self.routes_changed(ns);

@@ -10,7 +10,7 @@ use crate::{
     device::bridge::{Bridge, BridgeConfig},
     link::{ExternalEnd, ExternalWire, Qdisc, QdiscConfig, Wire},
     neigh::NeighTable,
-    route::Fib,
+    route::{Family, Fib},
     trace::DropReason,
 };
 use std::net::{IpAddr, Ipv4Addr};
@@ -188,7 +188,7 @@ impl Kernel {
         let master = d.master;
         self.ipv6_mac_changed(dev, old);
         if old != mac {
-            self.flush_neighbours(dev); // neigh_changeaddr, of both families
+            self.flush_neighbours(dev, None); // neigh_changeaddr, of both families
         }
         // Sub-interfaces that still carry the address they inherited follow (vlan_sync_address).
         for (_, vlan) in self.dev(dev).vlans.clone() {
@@ -273,7 +273,7 @@ impl Kernel {
     pub fn set_arp(&mut self, dev: DevId, on: bool) {
         if self.dev(dev).arp != on {
             self.dev_mut(dev).arp = on;
-            self.flush_neighbours(dev);
+            self.flush_neighbours(dev, None);
         }
     }
 
@@ -294,7 +294,7 @@ impl Kernel {
         } else {
             self.ipv6_down(dev, self.conf_or(dev, Conf::KeepAddrOnDown));
             self.flush_routes_of(dev);
-            self.flush_neighbours(dev);
+            self.flush_neighbours(dev, None);
             let ns = self.dev(dev).ns;
             self.change_netfilter(ns, |nf, out| nf.device_down(dev, out));
         }
@@ -330,7 +330,7 @@ impl Kernel {
         let ns = d.ns;
         self.ns_mut(ns).fib.set_linkdown(dev, !carrier);
         if !carrier && self.conf_and(dev, Conf::ArpEvictNocarrier) {
-            self.flush_neighbours(dev);
+            self.flush_neighbours(dev, None);
         }
         if running != self.dev(dev).is_running() {
             self.running_changed(dev);
@@ -353,12 +353,12 @@ impl Kernel {
         }
     }
 
-    /// Empties the neighbour table of a device, with the packets that wait there.
-    pub(crate) fn flush_neighbours(&mut self, dev: DevId) {
+    /// Empties the neighbour table of a device, of one family or of both, with the packets that wait there.
+    pub(crate) fn flush_neighbours(&mut self, dev: DevId, family: Option<Family>) {
         let ns = self.dev(dev).ns;
         let now = self.core.now;
         let mut actions = std::mem::take(&mut self.scratch.neigh);
-        self.ns_mut(ns).neigh.flush_device(now, dev, false, &mut actions);
+        self.ns_mut(ns).neigh.flush_device(now, dev, family.map(|f| f == Family::V4), false, &mut actions);
         self.neighbour_actions(ns, actions);
     }
 

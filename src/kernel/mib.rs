@@ -78,6 +78,7 @@ mib! {
     TcpEstabResets = "Tcp", "EstabResets";
     TcpInSegs = "Tcp", "InSegs";
     TcpOutSegs = "Tcp", "OutSegs";
+    TcpRetransSegs = "Tcp", "RetransSegs";
     TcpInErrs = "Tcp", "InErrs";
     TcpOutRsts = "Tcp", "OutRsts";
     TcpInCsumErrors = "Tcp", "InCsumErrors";

@@ -106,6 +106,12 @@ knobs! {
         TcpWmem = "net.ipv4.tcp_wmem#1", 65536, 4096, 16_777_216;
         /// Retransmissions of a SYN.
         TcpSynRetries = "net.ipv4.tcp_syn_retries", 6, 1, 127;
+        /// Retransmissions of a SYN in steps of a second, before the steps double.
+        TcpSynLinearTimeouts = "net.ipv4.tcp_syn_linear_timeouts", 4, 0, 127;
+        /// Retransmissions of a SYN-ACK.
+        TcpSynackRetries = "net.ipv4.tcp_synack_retries", 5, 0, 255;
+        /// Retransmissions of data, as the time they take.
+        TcpRetries2 = "net.ipv4.tcp_retries2", 15, 0, 255;
         /// Whether replies to packets with a mark carry it too.
         FwmarkReflect = "net.ipv4.fwmark_reflect", 0, 0, 1;
         /// Milliseconds per ICMPv6 error to one destination; 0: no limit. Packet too big is never limited.

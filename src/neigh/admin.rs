@@ -97,17 +97,27 @@ impl NeighTable {
         Ok(())
     }
 
-    /// Removes the entries of a device. Packets that wait for them are dropped for [`DropReason::NeighDead`].
+    /// Removes the entries of a device: all, or those whose addresses are IPv4, or are not. Packets that wait for them are dropped for [`DropReason::NeighDead`].
     ///
     /// Loss of carrier keeps permanent entries and proxy entries (`neigh_carrier_down()`); a device that goes down or changes its
     /// MAC loses them too (`neigh_ifdown()`, case link-down-flushes-neigh).
-    pub fn flush_device(&mut self, now: Time, dev: DevId, keep_permanent: bool, out: &mut Vec<Action>) {
+    pub fn flush_device(
+        &mut self,
+        now: Time,
+        dev: DevId,
+        ipv4: Option<bool>,
+        keep_permanent: bool,
+        out: &mut Vec<Action>,
+    ) {
         for info in self.iter(now) {
-            if info.dev == dev && !(keep_permanent && info.state == NeighState::Permanent) {
+            let wanted = info.dev == dev && ipv4.is_none_or(|v4| v4 == info.addr.is_ipv4());
+            if wanted && !(keep_permanent && info.state == NeighState::Permanent) {
                 self.remove(dev, info.addr, out);
             }
         }
-        self.proxy_flush(dev, keep_permanent, out);
+        if ipv4.is_none() {
+            self.proxy_flush(dev, keep_permanent, out);
+        }
     }
 
     /// Takes an entry out of the table. Frames still waiting are dropped for [`DropReason::NeighDead`].

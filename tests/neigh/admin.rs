@@ -54,14 +54,14 @@ fn case_link_down_flushes_neigh() {
     host.table.proxy_add(DEV, addr(5));
     host.log();
     let mut out = Vec::new();
-    host.table.flush_device(host.now, DevId(2), false, &mut out);
+    host.table.flush_device(host.now, DevId(2), None, false, &mut out);
     assert!(out.is_empty(), "another device");
-    host.table.flush_device(host.now, DEV, true, &mut out);
+    host.table.flush_device(host.now, DEV, None, true, &mut out);
     host.carry_out(out);
     let expected = ["0ms 10.0.0.2 REACHABLE -> NONE", "0ms drop #2 NEIGH_DEAD", "0ms 10.0.0.3 INCOMPLETE -> NONE"];
     assert_eq!(host.log(), expected);
     assert!(host.table.len() == 1 && host.table.proxy_has(DEV, addr(5)));
-    host.table.flush_device(host.now, DEV, false, &mut Vec::new());
+    host.table.flush_device(host.now, DEV, None, false, &mut Vec::new());
     assert!(host.table.is_empty() && !host.table.proxy_has(DEV, addr(5)));
     host.pool.ledger.check(0).expect("nothing waits any more");
 }

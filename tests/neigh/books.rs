@@ -70,7 +70,7 @@ proptest! {
                     }
                     Op::Flush(keep) => {
                         let mut out = Vec::new();
-                        host.table.flush_device(host.now, DEV, *keep, &mut out);
+                        host.table.flush_device(host.now, DEV, None, *keep, &mut out);
                         host.carry_out(out);
                     }
                 }

@@ -1,6 +1,6 @@
 //! Steps with TCP sockets.
 
-use super::{Outcome, endpoint, failed, object, payload, shown, shut};
+use super::{CALL, Outcome, endpoint, failed, object, payload, shown, shut};
 use crate::{
     base::{Errno, NsId, SockId, Time},
     conform::{
@@ -172,6 +172,13 @@ async fn converse(lab: Rc<Lab>, sock: SockId, mode: String, log: Rc<RefCell<Vec<
         let note = |key: &str, value: Value| {
             log.borrow_mut()[at].insert(key.into(), value);
         };
+        // A thread takes a moment to wake up, and by then a whole flight has arrived.
+        lab.event(|| {
+            let ready = lab.world.borrow().poll(sock);
+            (ready.readable || ready.error).then_some(())
+        })
+        .await;
+        lab.sleep(CALL / 2).await;
         match lab.event(|| take(&lab, sock)).await {
             Ok(data) if data.is_empty() => break,
             Ok(data) => {

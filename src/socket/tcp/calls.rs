@@ -35,14 +35,19 @@ impl Sockets {
         if !s.port_locked {
             s.local.set_port(0);
         }
-        let (port, opts) = (s.local.port(), s.opts.clone());
+        let (port, locked, opts) = (s.local.port(), s.port_locked, s.opts.clone());
         if peer.port() == 0 || peer.ip().is_unspecified() {
             return Err(Errno::ECONNREFUSED);
         }
         let port = if port == 0 { self.pick_connect_port(src, peer)? } else { port };
         let local = SocketAddr::new(src, port);
-        if self.flow(local, peer).is_some() {
-            return Err(Errno::EADDRNOTAVAIL);
+        if let Some(other) = self.flow(local, peer) {
+            // A socket bound to the port may follow a connection in TIME-WAIT whose timestamps tell old segments
+            // from new ones (`tcp_twsk_unique` for an explicit port).
+            match self.get(other).map(|s| &s.tcp) {
+                Some(Tcp::TimeWait(_)) if locked => self.forget_time_wait(other),
+                _ => return Err(Errno::EADDRNOTAVAIL),
+            }
         }
         let isn_seed = self.rng.next_u64();
         let config = self.tcp.config;

@@ -115,8 +115,9 @@ pub(crate) trait TcpEngine {
     /// Sends whatever is due.
     fn output(&mut self, conn: &mut Self::Conn, path: Path, now: Time, tx: &mut Tx<'_>);
 
-    /// Retransmits what is unacknowledged now instead of when the timeout runs out.
-    fn retransmit(&mut self, conn: &mut Self::Conn, path: Path, now: Time, tx: &mut Tx<'_>);
+    /// Retransmits what is unacknowledged now instead of when the timeout runs out. Returns what the engine's clock says
+    /// afterwards; it must not be told an earlier time.
+    fn retransmit(&mut self, conn: &mut Self::Conn, path: Path, now: Time, tx: &mut Tx<'_>) -> Time;
 
     /// When [`TcpEngine::output`] has something to do next, later than `now`.
     fn deadline(&mut self, conn: &Self::Conn, path: Path, now: Time) -> Option<Time>;
@@ -142,6 +143,8 @@ pub(crate) trait TcpConn {
     fn abort(&mut self);
     /// Applies changed options.
     fn apply(&mut self, opts: &Options);
+    /// Whether acknowledgments that nothing carries wait a little for something to carry them.
+    fn delay_acks(&mut self, on: bool);
 }
 
 /// Takes outgoing segments: gets a frame for each, lets the engine write it, then sets what IP decides per socket and
@@ -158,8 +161,14 @@ pub(crate) struct Tx<'a> {
     pub(crate) snd_nxt: &'a mut u32,
     /// Sequence number, acknowledgment and window of the last segment.
     pub(crate) last: &'a mut (u32, u32, u16),
-    /// Some segment repeated what had been sent before.
-    pub(crate) repeated: bool,
+    /// Segments that repeated what had been sent before.
+    pub(crate) repeated: u64,
+    /// Segments that only acknowledge.
+    pub(crate) acks: u8,
+    /// Data was sent.
+    pub(crate) data: bool,
+    /// Full segments since the last PSH, and how many of them go out as one (see [`Tx::push`]).
+    pub(crate) train: (&'a mut u32, u32),
     /// Some segment was a reset.
     pub(crate) reset: bool,
 }
@@ -175,7 +184,15 @@ impl Tx<'_> {
         if let Some(s) = tcp::Segment::parse(&b[header..]) {
             let end = s.seq.wrapping_add(s.seq_len());
             let first = s.flags & tcp::SYN != 0;
-            self.repeated |= !first && s.seq_len() > 0 && (s.seq.wrapping_sub(*self.snd_nxt) as i32) < 0;
+            // A SYN starts the numbers; the same SYN again does not.
+            let old = s.seq_len() > 0 && (s.seq.wrapping_sub(*self.snd_nxt) as i32) < 0;
+            let repeats = old && (!first || end == *self.snd_nxt);
+            self.repeated += repeats as u64;
+            self.acks += (s.seq_len() == 0 && s.flags & tcp::RST == 0) as u8;
+            self.data |= s.len > 0;
+            if s.len > 0 && !repeats {
+                self.push(&mut b[header..], s.flags);
+            }
             if first || (end.wrapping_sub(*self.snd_nxt) as i32) > 0 {
                 *self.snd_nxt = end;
             }
@@ -184,6 +201,23 @@ impl Tx<'_> {
         }
         self.frames.push(frame);
         result
+    }
+
+    /// Linux hands segments to the device in trains of at most half the congestion window, and the last of a train
+    /// carries PSH (`tcp_cwnd_test`, `__tcp_transmit_skb`, `tcp_gso_segment`).
+    fn push(&mut self, segment: &mut [u8], flags: u8) {
+        let (train, longest) = &mut self.train;
+        **train += 1;
+        if flags & tcp::PSH == 0 && **train >= (*longest).max(2) {
+            let old = be16(segment, 12);
+            segment[13] |= tcp::PSH;
+            let new = be16(segment, 12);
+            let sum = checksum::update(be16(segment, 16), &old.to_be_bytes(), &new.to_be_bytes());
+            put16(segment, 16, sum);
+        }
+        if segment[13] & tcp::PSH != 0 {
+            **train = 0;
+        }
     }
 
     /// TTL, TOS and identification are the socket's, not the engine's: a SYN-ACK carries 0, everything else counts up

@@ -69,6 +69,11 @@ impl Sockets {
     ) -> SegmentOutcome {
         match target {
             Target::Connection(slot) => match self.get_mut(slot).map(|s| &mut s.tcp) {
+                // Data for an orphan is reset as if nobody were there (TCPABORTONDATA in tcp_rcv_state_process).
+                Some(Tcp::Conn(c)) if c.refuses_data(&s) => {
+                    self.forget_time_wait(slot);
+                    SegmentOutcome::NoSocket
+                }
                 Some(Tcp::Conn(_)) => {
                     if s.flags & (RST | SYN) == 0 && self.refuses_handshake(slot) {
                         return SegmentOutcome::Dropped(DropReason::TcpBacklog);
@@ -184,12 +189,15 @@ impl Sockets {
             // answer to the first SYN (tcp_v6_err, sock_owned_by_user).
             TcpState::SynSent if !e.quoted.is_ipv4() && conn.is_new(now) => conn.soft = Some(errno),
             TcpState::SynSent => {
+                // The answer to the first SYN comes while `connect` still holds the socket: it is only a soft error
+                // then, which counts nowhere and is what SO_ERROR reports next.
+                let retrying = conn.is_retrying();
                 conn.state = TcpState::Closed;
                 s.error = Some(errno);
                 if let (local, Some(peer)) = (s.local, s.peer) {
                     self.tcp.out.transitions.push(Transition { tuple: tuple(local, peer), state: TcpState::Closed });
                 }
-                self.tcp.out.stats.attempt_fails += 1;
+                self.tcp.out.stats.attempt_fails += retrying as u64;
                 self.unlink(slot);
                 self.wake(slot);
             }

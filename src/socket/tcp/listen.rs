@@ -142,7 +142,6 @@ impl Sockets {
         (s.addr_locked, s.port_locked) = (true, true);
         s.tcp = Tcp::Conn(Box::new(conn));
         self.listener(listener)?.embryos += 1;
-        self.tcp.out.stats.passive_opens += 1;
         Some(slot)
     }
 
@@ -155,6 +154,7 @@ impl Sockets {
         if let Some(l) = self.listener(listener) {
             l.embryos -= 1;
             l.queue.push_back(child);
+            self.tcp.out.stats.passive_opens += 1;
             self.wake(listener);
         }
     }

@@ -13,6 +13,8 @@
 //! * a reset in SYN-SENT is `ECONNREFUSED`, in CLOSE-WAIT `EPIPE`, else `ECONNRESET` (`tcp_reset`);
 //! * SYNs go out at 0, 1, 2, 3, 4, 5, 7, 11, 19 … s (`tcp_syn_linear_timeouts` = 4), and nothing is sent when
 //!   `connect` gives up with `ETIMEDOUT`;
+//! * what is not acknowledged goes out again after the round trip and 200 ms, and then ever later (see `rto`);
+//! * the first acknowledgments go out at once, later ones with the data that answers; that of a FIN with our own;
 //! * an ICMP error ends a connection attempt at once, and is remembered for later in any other state;
 //! * a full accept queue ignores SYNs and the last ACK of the handshake (`tcp_conn_request`, `tcp_v4_syn_recv_sock`);
 //! * TIME-WAIT lasts 60 s, an orphaned FIN-WAIT-2 as well; data for an orphan, or closing with unread data, resets.
@@ -24,6 +26,7 @@ mod device;
 mod engine;
 mod input;
 mod listen;
+mod rto;
 mod smol;
 mod step;
 mod timewait;
@@ -43,17 +46,10 @@ use timewait::TimeWait;
 
 /// The first retransmission timeout, and the step of the linear SYN retransmissions (RFC 6298 §2.1).
 const INITIAL_RTO: Time = SEC;
-/// SYNs are retransmitted this many times in steps of [`INITIAL_RTO`] before the step doubles
-/// (`net.ipv4.tcp_syn_linear_timeouts`).
-const SYN_LINEAR_TIMEOUTS: u32 = 4;
-/// An embryo that is not confirmed goes after five retransmissions of its SYN-ACK (`tcp_synack_retries`).
-const SYN_RECEIVED_TIMEOUT: Time = 63 * SEC;
 /// How long TIME-WAIT lasts (`TCP_TIMEWAIT_LEN`).
 const TIME_WAIT: Time = 60 * SEC;
 /// How long an orphan stays in FIN-WAIT-2 (`net.ipv4.tcp_fin_timeout`).
 const FIN_TIMEOUT: Time = 60 * SEC;
-/// How long data may go unacknowledged before a connection is given up (`tcp_retries2` = 15).
-const USER_TIMEOUT: Time = 924_600 * MS;
 /// The same for an orphan (`tcp_orphan_retries` = 8).
 const ORPHAN_TIMEOUT: Time = 102_200 * MS;
 /// Embryos of one listener; more SYNs are ignored. Linux would answer with cookies instead.
@@ -68,13 +64,27 @@ pub struct TcpConfig {
     pub sndbuf: usize,
     /// Retransmissions of a SYN beside the linear ones (`net.ipv4.tcp_syn_retries`).
     pub syn_retries: u32,
+    /// Retransmissions of a SYN in steps of a second before the step doubles (`net.ipv4.tcp_syn_linear_timeouts`).
+    pub syn_linear: u32,
+    /// Retransmissions of a SYN-ACK (`net.ipv4.tcp_synack_retries`).
+    pub synack_retries: u32,
+    /// Retransmissions of data, as the time they take (`net.ipv4.tcp_retries2`).
+    pub retries2: u32,
     /// TTL or hop limit unless the socket sets one (`net.ipv4.ip_default_ttl`).
     pub default_ttl: u8,
 }
 
 impl Default for TcpConfig {
     fn default() -> Self {
-        TcpConfig { rcvbuf: 65_536, sndbuf: 65_536, syn_retries: 6, default_ttl: 64 }
+        TcpConfig {
+            rcvbuf: 65_536,
+            sndbuf: 65_536,
+            syn_retries: 6,
+            syn_linear: 4,
+            synack_retries: 5,
+            retries2: 15,
+            default_ttl: 64,
+        }
     }
 }
 
@@ -140,6 +150,10 @@ pub struct TcpStats {
     pub estab_resets: u64,
     /// Resets sent by connections.
     pub out_resets: u64,
+    /// Segments sent again.
+    pub retransmitted: u64,
+    /// Those of them that do not count as sent: all but SYN-ACKs (`tcp_make_synack`, `__tcp_transmit_skb`).
+    pub unsent: u64,
 }
 
 /// What all connections of a namespace share.
@@ -149,6 +163,9 @@ pub(crate) struct TcpShared {
     pub(crate) out: TcpOut,
     /// Connections to run before the next event.
     dirty: VecDeque<u32>,
+    /// What was sent last to this destination still waits in this host, for its neighbour: it is not sent again
+    /// (`skb_still_in_host_queue`).
+    pub(crate) held: bool,
     /// How often a connection was run.
     pub(crate) steps: u64,
     /// A buffer for the frames of one run.
@@ -162,6 +179,7 @@ impl TcpShared {
             config: TcpConfig::default(),
             out: TcpOut::default(),
             dirty: VecDeque::new(),
+            held: false,
             steps: 0,
             spare: Vec::new(),
         }

@@ -42,7 +42,7 @@ impl SmolConn {
         let mut socket = tcp::Socket::new(buffer(setup.rcvbuf), buffer(setup.sndbuf));
         // Reno computes in integers: CUBIC's floating point would make a run depend on the platform.
         socket.set_congestion_control(tcp::CongestionControl::Reno);
-        socket.set_ack_delay(Some(ACK_DELAY));
+        socket.set_ack_delay(None); // see Conn::acknowledge
         // RFC 7323 timestamps, as Linux sends unless told otherwise. smoltcp has no clock to ask for a value: `Tx` writes it.
         socket.set_tsval_generator(Some(|| 0));
         let mut set = SocketSet::new(Vec::with_capacity(1));
@@ -104,6 +104,10 @@ impl TcpConn for SmolConn {
 
     fn abort(&mut self) {
         self.socket_mut().abort();
+    }
+
+    fn delay_acks(&mut self, on: bool) {
+        self.socket_mut().set_ack_delay(on.then_some(ACK_DELAY));
     }
 
     fn apply(&mut self, opts: &Options) {
@@ -199,18 +203,22 @@ impl TcpEngine for SmolEngine {
         }
     }
 
-    fn retransmit(&mut self, conn: &mut SmolConn, path: Path, now: Time, tx: &mut Tx<'_>) {
+    fn retransmit(&mut self, conn: &mut SmolConn, path: Path, now: Time, tx: &mut Tx<'_>) -> Time {
         let context = self.context(path);
+        let before = tx.repeated;
         let mut wire = Wire { rx: None, tx, mtu: path.mtu as usize };
+        let mut clock = instant(now);
         // A connection's clock is just an argument: let it run to its own deadlines, at most a delayed acknowledgment
         // and the retransmission, until something is repeated.
         for _ in 0..3 {
-            if wire.tx.repeated {
+            if wire.tx.repeated > before {
                 break;
             }
-            let Some(at) = context.poll_at(instant(now), &conn.set) else { break };
-            context.poll_egress(at.max(instant(now)), &mut wire, &mut conn.set);
+            let Some(at) = context.poll_at(clock, &conn.set) else { break };
+            clock = clock.max(at);
+            context.poll_egress(clock, &mut wire, &mut conn.set);
         }
+        now.max(clock.total_micros().max(0) as Time * US)
     }
 
     fn deadline(&mut self, conn: &SmolConn, path: Path, now: Time) -> Option<Time> {

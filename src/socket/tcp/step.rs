@@ -32,7 +32,8 @@ impl Sockets {
         let (local, remote) = (*local, *remote);
         let before = conn.state;
         let mut frames = std::mem::take(&mut tcp.spare);
-        let mut around = Around { local, remote, opts, config: &tcp.config, ip_id, maker, frames: &mut frames };
+        let mut around =
+            Around { local, remote, opts, config: &tcp.config, held: tcp.held, ip_id, maker, frames: &mut frames };
         let ran = conn.run(&mut tcp.engine, now, path, packet, &mut around);
         conn.dirty = false;
         tcp.steps += 1;
@@ -41,6 +42,8 @@ impl Sockets {
         tcp.out.segments.extend(frames.drain(..).map(segment));
         tcp.spare = frames;
         tcp.out.stats.out_resets += ran.reset as u64;
+        tcp.out.stats.retransmitted += ran.repeated.0;
+        tcp.out.stats.unsent += ran.repeated.0 - ran.repeated.1;
         if let Some(at) = ran.deadline.filter(|at| *at < conn.armed) {
             conn.armed = at;
             tcp.out.timers.push((s.id, at));
@@ -63,10 +66,12 @@ impl Sockets {
         }
         if ran.ended {
             let stats = &mut self.tcp.out.stats;
-            if handshake {
-                stats.attempt_fails += 1;
-            } else if ran.error.is_some() || ran.reset {
-                stats.estab_resets += 1;
+            match before {
+                TcpState::SynSent => stats.attempt_fails += 1,
+                // An embryo that nobody confirms just goes; a reset is noticed (tcp_check_req).
+                _ if handshake => stats.attempt_fails += ran.withdrawn as u64,
+                TcpState::Established | TcpState::CloseWait => stats.estab_resets += 1,
+                _ => {}
             }
             self.unlink(slot);
         }
