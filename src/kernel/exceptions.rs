@@ -49,6 +49,7 @@ impl Exceptions {
     }
 
     /// The MTU of a device changed: no path over it is wider, and those that were as wide as it follow (fib_nhc_update_mtu).
+    #[expect(clippy::disallowed_methods, reason = "each entry changes by itself: the order does not show")]
     pub fn follow_mtu(&mut self, dev: DevId, new: u32, old: u32) {
         for e in self.by_dst.values_mut().filter(|e| e.way.is_some_and(|w| w.0 == dev)) {
             let Some(mtu) = e.mtu else { continue };
@@ -61,6 +62,7 @@ impl Exceptions {
     }
 
     /// Forgets what was learned for destinations in `dst`: their route is gone.
+    #[expect(clippy::disallowed_methods, reason = "each entry goes or stays by itself: the order does not show")]
     pub fn forget(&mut self, dst: Prefix) {
         self.by_dst.retain(|addr, _| !dst.contains(*addr));
     }

@@ -115,7 +115,7 @@ impl Reassembly {
         let offset = ip.frag_offset;
         // All but the last fragment count in units of 8 bytes; what is more is cut off (ip_frag_queue). IPv6 refuses it.
         let whole = ip.total_len - ip.header_len;
-        let len = if ip.more_fragments && ip.is_ipv4() { (offset + whole & !7) - offset } else { whole };
+        let len = if ip.more_fragments && ip.is_ipv4() { ((offset + whole) & !7) - offset } else { whole };
         let end = offset + len;
         let datagram = &mut self.datagrams[at];
 

@@ -459,10 +459,10 @@ impl Route {
 mod tests {
     use super::*;
 
-    /// 100 000 idle namespaces with eight routes each: 88 bytes a route keep them under 1 KiB.
+    /// 100 000 idle namespaces with eight routes each: 96 bytes a route keep them under 1 KiB.
     #[test]
     fn a_route_is_small() {
-        assert!(size_of::<Route>() <= 88, "{}", size_of::<Route>());
+        assert!(size_of::<Route>() <= 96, "{}", size_of::<Route>());
         assert!(size_of::<NextHop>() <= 40);
         assert!(size_of::<crate::route::Fib>() <= 80, "{}", size_of::<crate::route::Fib>());
     }
