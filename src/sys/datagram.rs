@@ -219,9 +219,6 @@ impl Kernel {
     ) -> Result<(), Errno> {
         let mib = &mut self.nss[id.ns.index()].mib;
         let is_udp = kind == SockKind::Udp;
-        if sent.is_err() {
-            mib.count(ipv4, Mib::IpOutDiscards); // ip_send_skb
-        }
         match sent {
             Err(Errno::ENOBUFS) if !opts.recv_err => {
                 if is_udp {
