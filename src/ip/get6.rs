@@ -1,8 +1,8 @@
 //! Asking for an IPv6 route (`ip -6 route get`; rt6_fill_node, print_route).
 
-use super::{OutRequest, get::RouteQuery};
+use super::{OutRequest, get::RouteQuery, route6::needs_device};
 use crate::{
-    base::{Errno, NsId, SEC},
+    base::{DevId, Errno, NsId, SEC},
     kernel::Kernel,
     route::{FlowKey, Protocol, RouteType, table},
     trace::DropReason,
@@ -16,10 +16,13 @@ impl Kernel {
     /// The line `ip -6 route get` prints.
     pub(super) fn route_get6(&self, ns: NsId, q: &RouteQuery) -> Result<String, Errno> {
         let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        // What comes in for an address that means something else on every link stays on its link (rt6_need_strict).
+        let strict = |d: &DevId| matches!(q.dst, IpAddr::V6(a) if needs_device(a)) && *d != self.ns(ns).lo;
+        let oif = q.oif.or(q.iif.filter(strict));
         let request = OutRequest {
             src: q.src,
             dst: q.dst,
-            oif: q.oif,
+            oif,
             mark: q.mark,
             tos: q.tos,
             proto: q.proto,
@@ -41,7 +44,7 @@ impl Kernel {
             }
         }
         let way = self.route_output6(ns, &request)?;
-        let oif = q.oif.filter(|d| *d != self.ns(ns).lo);
+        let oif = oif.filter(|d| *d != self.ns(ns).lo);
         let key = FlowKey {
             src: q.src,
             dst: q.dst,
@@ -75,7 +78,9 @@ impl Kernel {
             say(format_args!(" proto {}", found.route.protocol));
         }
         if q.iif.is_none() {
-            say(format_args!(" src {}", way.src));
+            // The source that would be chosen, whatever was asked for (rt6_fill_node).
+            let chosen = self.route_output6(ns, &OutRequest { src: None, ..request });
+            say(format_args!(" src {}", chosen.map_or(way.src, |w| w.src)));
         }
         say(format_args!(" metric {}", found.route.metric));
         if let Some(e) = learned.filter(|e| e.expires != u64::MAX) {

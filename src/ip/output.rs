@@ -153,7 +153,8 @@ impl Kernel {
             let mac = crate::device::multicast_mac(next_hop);
             return self.send_to_station(out, frame, mac, None, ethertype(next_hop));
         }
-        if self.is_broadcast_on(out, next_hop) {
+        // A device without ARP takes its own address even for that of all (arp_constructor asks for it first).
+        if self.dev(out).arp && self.is_broadcast_on(out, next_hop) {
             self.count_out_many(out, RouteType::Broadcast, &frame);
             return self.send_to_station(out, frame, crate::base::Mac::BROADCAST, None, ethertype(next_hop));
         }

@@ -324,6 +324,10 @@ impl Kernel {
                 return Err(silent(DropReason::IpInvalidSource));
             }
             if t.is_broadcast() || (s.is_unspecified() && t.is_unspecified()) {
+                if !s.is_unspecified() {
+                    // brd_input: a broadcast is not believed to come from ourselves either.
+                    self.validate_source(ns, dev, (src, IpAddr::V4(Ipv4Addr::UNSPECIFIED), tos, mark), None)?;
+                }
                 return Ok(here(RouteType::Broadcast));
             }
             if s.is_unspecified() {

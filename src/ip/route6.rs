@@ -16,7 +16,7 @@ const NO_ROUTE: u8 = 0;
 const PROHIBITED: u8 = 1;
 
 /// Addresses that mean something else on every link (rt6_need_strict).
-fn needs_device(a: Ipv6Addr) -> bool {
+pub(super) fn needs_device(a: Ipv6Addr) -> bool {
     a.is_multicast() || a.is_unicast_link_local() || a.is_loopback()
 }
 

@@ -67,9 +67,9 @@ impl Kernel {
     }
 
     /// The device sockets see a packet come in by: of what a namespace sends itself over `lo`, the device the address
-    /// belongs to (the packet keeps its output route, whose `rt_iif` that is; inet_iif).
+    /// belongs to (the packet keeps its output route, whose `rt_iif`, or for IPv6 `rt6i_idev`, that is).
     fn seen_by(&self, ns: NsId, dev: DevId, dst: IpAddr) -> DevId {
-        if dev != self.ns(ns).lo || !dst.is_ipv4() {
+        if dev != self.ns(ns).lo {
             return dev;
         }
         self.ns(ns).fib.local_dev(dst).unwrap_or(dev)
@@ -216,6 +216,8 @@ impl Kernel {
         let now = self.core.now;
         // A VXLAN has a socket too, which hears of errors about what it sent (__udp4_lib_err_encap).
         let counted = matches!(inner.proto, proto::TCP | proto::UDP) && !self.is_of_vxlan(ns, inner, quoted);
+        // IPv4 looks at the device the report came by, IPv6 at that of the route it kept (__udp4_lib_err, __udp6_lib_err).
+        let via = if inner.is_ipv4() { dev } else { self.seen_by(ns, dev, inner.src) };
         let n = &mut self.nss[ns.index()];
         let Some(sockets) = n.sockets.as_deref_mut() else {
             n.mib.count_if(counted, inner.is_ipv4(), Mib::IcmpInErrors);
@@ -223,7 +225,7 @@ impl Kernel {
         };
         let l4 = quoted.get(inner.header_len..).unwrap_or_default();
         let error = IcmpError { quoted: inner, l4, kind, code, mtu, offender, iif: Some(dev), now };
-        let slot = sockets.find_quoted(inner, l4, Some(dev));
+        let slot = sockets.find_quoted(inner, l4, Some(via));
         if let Some(slot) = slot {
             sockets.icmp_error(slot, &error);
         }

@@ -183,11 +183,11 @@ impl Kernel {
     fn add_subnet_routes6(&mut self, dev: DevId) {
         let d = self.dev(dev);
         let router = d.forwards(false) && !d.is_loopback();
-        let subnets: Vec<Prefix> = d.addrs6().map(|(_, a)| a.subnet()).filter(|p| !p.is_host()).collect();
+        // Every address set by hand has one, those of lo and /128 too; ::1 is the kernel's own (addrconf_prefix_route).
+        let own = d.addrs6().filter(|(ip, _)| !ip.is_loopback());
+        let subnets: Vec<Prefix> = own.map(|(_, a)| a.subnet()).collect();
         for subnet in subnets {
-            if !self.dev(dev).is_loopback() {
-                self.add_route6(dev, subnet, RouteType::Unicast);
-            }
+            self.add_route6(dev, subnet, RouteType::Unicast);
             if router && subnet.len() < 127 {
                 self.add_route6(dev, Prefix::host(subnet.addr()), RouteType::Anycast);
             }

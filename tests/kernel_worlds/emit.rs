@@ -2,7 +2,7 @@
 
 use super::{
     plan::Plan,
-    topology::{Net, Node, build},
+    topology::{Net, Node, Role, build},
     traffic, twists,
 };
 use serde_json::{Map, Value, json};
@@ -40,6 +40,11 @@ fn node(net: &Net, n: &Node) -> Value {
             // Its answers come after a random time.
             sysctl.insert(format!("net.{family}.neigh.{}.proxy_delay", i.name), json!(0));
         }
+    }
+    if !net.limited && n.role != Role::Switch {
+        // The limits of ICMP errors refill with real time, which no two runs share exactly.
+        let key = if net.ipv6 { "net.ipv6.icmp.ratelimit" } else { "net.ipv4.icmp_ratelimit" };
+        sysctl.insert(key.into(), json!(0));
     }
     sysctl.extend(n.sysctl.clone());
     all.insert("sysctl".into(), Value::Object(sysctl));

@@ -11,6 +11,8 @@ pub struct Net {
     pub ipv6: bool,
     pub nodes: Vec<Node>,
     pub links: Vec<[String; 2]>,
+    /// Whether ICMP errors are limited as they are by default.
+    pub limited: bool,
     /// How many LANs there are; they are the subnets 1 to that.
     pub lans: u8,
 }
@@ -241,7 +243,7 @@ impl Builder {
 
 /// The world of a plan, with nothing wrong in it.
 pub fn build(plan: &Plan) -> Net {
-    let net = Net { ipv6: plan.ipv6, nodes: Vec::new(), links: Vec::new(), lans: 0 };
+    let net = Net { ipv6: plan.ipv6, nodes: Vec::new(), links: Vec::new(), limited: plan.acts.len() < 3, lans: 0 };
     let mut b = Builder { net, ports: Vec::new(), narrow: plan.narrow };
     let count = usize::from(plan.routers % 4);
     let routers: Vec<usize> = (0..count).map(|i| b.node(format!("r{}", i + 1), Role::Router)).collect();

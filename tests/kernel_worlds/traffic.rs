@@ -130,7 +130,16 @@ fn ping(net: &Net, c: Choice, i: u16) -> Vec<Value> {
         14 => step["count"] = json!(2 + c.d % 3),
         _ => step["df"] = json!("do"),
     }
+    in_pieces(&mut step);
     vec![step]
+}
+
+/// The kernel sends the second fragment when all that the first one set off is over, errors included; netsim sends both
+/// at once.
+fn in_pieces(step: &mut Value) {
+    if step["size"].as_u64().is_some_and(|size| size > 400) {
+        step["packet_order"] = json!("multiset");
+    }
 }
 
 /// An address with a port.
@@ -161,6 +170,8 @@ fn udp(net: &Net, c: Choice, i: u16) -> Vec<Value> {
                 pick(&[format!("10.0.{subnet}.255"), "255.255.255.255".into(), "224.0.0.1".into()], c.d / 4).clone();
             step["to"] = json!(at(false, &to, port));
             step["opts"] = json!({"broadcast": c.d & 1 == 0});
+            // Several may answer.
+            step["want"] = json!(9);
         }
         11 => {
             step["count"] = json!(2 + c.d % 2);
@@ -169,6 +180,7 @@ fn udp(net: &Net, c: Choice, i: u16) -> Vec<Value> {
         }
         _ => {}
     }
+    in_pieces(&mut step);
     vec![step]
 }
 

@@ -345,6 +345,10 @@ fn setting(net: &mut Net, t: Choice) {
 }
 
 fn static_neighbour(net: &mut Net, t: Choice) {
+    if net.ipv6 {
+        // Where IPv6 hosts are, bridges learn from what the hosts say at random times.
+        return special_route(net, t);
+    }
     let ipv6 = net.ipv6;
     let macs: Vec<String> = net.links.iter().flatten().cloned().collect();
     let node = chosen(net, t.a, false);
@@ -483,7 +487,7 @@ fn nat(net: &mut Net, t: Choice) {
         0 => json!({"action": "masquerade", "oif": dev}),
         1 => json!({"action": "masquerade", "src": lan}),
         2 => json!({"action": "snat", "src": lan, "to": own}),
-        3 => json!({"action": "snat", "oif": dev, "proto": "udp", "to": format!("{own}:4000-4003")}),
+        3 => json!({"action": "snat", "oif": dev, "proto": "udp", "to": format!("{own}:4000")}),
         4 => json!({"action": "dnat", "dst": own, "proto": "udp", "dport": 9, "to": format!("{server}:9000")}),
         5 => json!({"action": "dnat", "dst": own, "proto": "tcp", "dport": 81, "to": format!("{server}:8000")}),
         6 => json!({"action": "dnat", "iif": dev, "to": server}),

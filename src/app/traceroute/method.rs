@@ -20,7 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 const UDP_PORT: u16 = 33_434;
 /// TCP port.
 const TCP_PORT: u16 = 80;
-/// The kernel never tells of a larger MTU (`IP_MAX_MTU`).
+/// IPv4 never tells of a larger MTU (`IP_MAX_MTU`).
 const MAX_MTU: u32 = 0xffff;
 /// A TCP probe: header, MSS, SACK permitted, timestamps and window scale.
 const TCP_LEN: usize = tcp::HEADER + 20;
@@ -270,7 +270,8 @@ impl Method for Tcp {
         cx.kernel.connect(raw, SocketAddr::new(c.to, 0)).map_err(|e| ("connect", e))?;
         let headers = header_len(c) + tcp::HEADER;
         let mtu = cx.kernel.route_output(cx.ns, &OutRequest { src: c.source, ..OutRequest::to(c.to) });
-        self.mss = mtu.map_or(0, |r| r.mtu.min(MAX_MTU).saturating_sub(headers as u32) as u16);
+        let most = if c.to.is_ipv4() { MAX_MTU } else { u32::MAX };
+        self.mss = mtu.map_or(0, |r| r.mtu.min(most).saturating_sub(headers as u32) as u16);
         self.raw = Some(raw);
         let names = [cx.kernel.ns_name(cx.ns), "traceroute", &cx.app.0.to_string()];
         self.rng = Some(Rng::keyed(cx.kernel.core.seed, &names));
