@@ -202,7 +202,7 @@ impl Kernel {
         let out = found.hop.dev.ok_or(Errno::ENETUNREACH)?;
         home(out)?;
         let next_hop = if kind == RouteType::Unicast { found.hop.via.unwrap_or(dst) } else { dst };
-        let (prefsrc, mtu, lock, advmss) = (route.src, route.mtu, route.mtu_lock, route.advmss);
+        let (prefsrc, mtu, lock, advmss) = (route.src, route.path_mtu(), route.mtu_lock, route.advmss);
         // fib_info_update_nhc_saddr: near the gateway, of the scope of the route.
         let (via, scope) = (found.hop.via, route.scope);
         let select = || self.select_source4(out, via, scope);
@@ -386,7 +386,7 @@ impl Kernel {
             && on_link
             && self.conf_or(dev, Conf::SendRedirects)
             && (self.conf_or(dev, Conf::SharedMedia) || self.same_subnet(dev, src, via.unwrap_or(dst)));
-        let mtu = found.route.mtu.unwrap_or(0);
+        let mtu = found.route.path_mtu().unwrap_or(0);
         Ok(InputRoute { kind, out, next_hop: via.unwrap_or(dst), forward: true, mtu, redirect })
     }
 

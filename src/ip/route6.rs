@@ -72,7 +72,7 @@ impl Kernel {
             kind => (kind, dev),
         };
         let next_hop = if kind == RouteType::Unicast { found.hop.via.unwrap_or(to) } else { to };
-        let mtu = found.route.mtu.unwrap_or(self.dev(out).mtu6());
+        let mtu = found.route.path_mtu().unwrap_or(self.dev(out).mtu6());
         let mut way = RouteOut { dev: out, next_hop, src, mtu, mtu_locked: false, kind, advmss: 0 };
         if kind == RouteType::Unicast
             && let Some(e) = n.exceptions.as_ref().and_then(|x| x.get(self.core.now, to))

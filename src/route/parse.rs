@@ -1,6 +1,9 @@
 //! Reading routes and rules in the words of `ip route add` and `ip rule add`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
+};
 
 use super::{
     rule::{Rule, RuleAction, RuleSelector},
@@ -250,7 +253,7 @@ impl RouteSpec {
             set(&mut route.metric, &self.metric);
         }
         route.src = self.src.as_ref().map(|s| s.value);
-        route.mtu = self.mtu.as_ref().map(|m| m.value);
+        route.mtu = self.mtu.as_ref().and_then(|m| NonZeroU32::new(m.value));
         route.mtu_lock = self.mtu_lock;
         route.advmss = self.advmss.as_ref().map_or(0, |m| m.value.min(65_495) as u16);
         Ok(route.with_hops(hops))

@@ -87,6 +87,6 @@ impl RouteSelector {
             && self.src.is_none_or(|src| route.src == Some(src))
             && self.scope.is_none_or(|scope| scope == route.scope)
             && self.protocol.is_none_or(|protocol| protocol == route.protocol)
-            && self.mtu.is_none_or(|mtu| route.mtu == Some(mtu))
+            && self.mtu.is_none_or(|mtu| route.path_mtu() == Some(mtu))
     }
 }

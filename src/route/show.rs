@@ -69,10 +69,8 @@ impl Route {
         match single {
             Some(hop) => line.state(hop),
             // The kernel marks an IPv4 multipath route as a whole when every hop is.
-            // That takes all of them to be on the one device that lost its carrier (fib_sync_down_dev).
-            None if !ipv6 && self.hops.iter().all(|h| h.linkdown && !h.dead && h.dev == self.hops[0].dev) => {
-                line.word("linkdown")
-            }
+            // That takes all that still live to be on the one device that lost its carrier (fib_sync_down_dev).
+            None if !ipv6 && self.lost_its_carrier() => line.word("linkdown"),
             None => {}
         }
         if let Some(mtu) = self.mtu {
@@ -94,6 +92,15 @@ impl Route {
             }
         }
         line.0
+    }
+}
+
+impl Route {
+    /// Whether the route as a whole is without carrier.
+    fn lost_its_carrier(&self) -> bool {
+        let mut alive = self.hops.iter().filter(|hop| !hop.dead).map(|hop| hop.dev);
+        let first = alive.next();
+        first.is_some_and(|dev| alive.all(|d| d == dev)) && self.hops.iter().all(|hop| hop.linkdown)
     }
 }
 

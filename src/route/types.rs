@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    num::NonZeroU32,
     ops::{Deref, DerefMut},
 };
 
@@ -334,7 +335,7 @@ pub struct Route {
     /// The preference among routes to one prefix: the lowest wins.
     pub metric: u32,
     /// A bound on the path MTU, in bytes.
-    pub mtu: Option<u32>,
+    pub mtu: Option<NonZeroU32>,
     /// That bound is fixed: no smaller one is learned, and packets may be fragmented.
     pub mtu_lock: bool,
     /// The most bytes of a TCP segment the peer is told; 0: what the MTU allows.
@@ -438,6 +439,11 @@ impl Route {
     /// Whether it is an IPv4 route of host scope: it does not depend on the state of its device.
     pub(super) fn hosted(&self) -> bool {
         self.family() == Family::V4 && self.scope == Scope::Host
+    }
+
+    /// The bound on the path MTU, in bytes.
+    pub fn path_mtu(&self) -> Option<u32> {
+        self.mtu.map(NonZeroU32::get)
     }
 
     /// Whether two IPv4 routes differ in nothing but where they lead to: the kernel keeps the rest once.
