@@ -1,6 +1,6 @@
 //! The live oracle against the recorded one: public cases, run in real namespaces here, give what was recorded.
 //!
-//! Where namespaces may not be made the test says `skipped: …` and passes. `NETSIM_CASE=NAME` runs only the cases whose
+//! Where namespaces may not be made the test says `skipped: …` and passes; so it does with `NETSIM_KERNEL=0`. `NETSIM_CASE=NAME` runs only the cases whose
 //! names contain it and prints every difference; `NETSIM_LIVE=all` runs those too that take long.
 
 use netsim::{
@@ -22,7 +22,13 @@ const LONG: f64 = 6.0;
 const AT_ONCE: usize = 6;
 
 /// Cases whose packets this way of recording does not see as they were, each with the reason.
-const UNSEEN: &[(&str, &str)] = &[("pmtud-through-nat", REBUILT), ("frag-nat-filter", REBUILT)];
+const UNSEEN: &[(&str, &str)] = &[
+    ("tcp-address-gone", "what servers hear when the recorder closes what is still open at the end is not heard here"),
+    ("nat-fragments", REBUILT),
+    ("pmtud-modes", REBUILT),
+    ("pmtud-through-nat", REBUILT),
+    ("frag-nat-filter", REBUILT),
+];
 const REBUILT: &str = "fragments that conntrack puts together and takes apart are seen at its entrance as they leave";
 
 enum Verdict {
@@ -75,13 +81,22 @@ fn name_of(dir: &Path) -> String {
     dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// Whether this machine's kernel is asked: not where it may not be, and not with `NETSIM_KERNEL=0`.
+#[expect(clippy::disallowed_methods, reason = "whether the kernel is asked is the caller's choice")]
+fn permitted() -> Result<(), String> {
+    if env::var("NETSIM_KERNEL").is_ok_and(|v| v == "0") {
+        return Err("NETSIM_KERNEL is 0".into());
+    }
+    live::available().map_err(|e| e.to_string())
+}
+
 #[test]
 #[expect(
     clippy::disallowed_methods,
     reason = "the kernel runs in real time, and which cases run is the caller's choice"
 )]
 fn the_kernel_does_what_was_recorded() {
-    if let Err(e) = live::available() {
+    if let Err(e) = permitted() {
         println!("skipped: {e}");
         return;
     }

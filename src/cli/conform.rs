@@ -7,7 +7,10 @@ use super::{
     terminal::Terminal,
 };
 use clap::Args;
-use netsim::conform::{self, Case};
+use netsim::{
+    conform::{self, Case},
+    live,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -22,7 +25,8 @@ use std::{
 #[command(after_help = "\
 Examples:
   netsim conform tests/conformance/cases/ping-basic/case.json --raw raw.json --pcap ping.pcapng
-  netsim conform case.json --golden observed.json")]
+  netsim conform case.json --golden observed.json
+  sudo netsim conform case.json --live --observed observed.json    record a new case")]
 pub struct Conform {
     /// The case, in JSON
     #[arg(value_name = "CASE.json")]
@@ -33,6 +37,12 @@ pub struct Conform {
     /// Write every packet at every interface
     #[arg(long, value_name = "CAP.pcapng")]
     pcap: Option<PathBuf>,
+    /// Let the kernel of this machine do it, in real network namespaces (Linux, root)
+    #[arg(long)]
+    live: bool,
+    /// Write the normalised observation: what a case is compared by
+    #[arg(long, value_name = "OBSERVED.json")]
+    observed: Option<PathBuf>,
     /// What a kernel did, to compare with
     #[arg(long, value_name = "OBSERVED.json")]
     golden: Option<PathBuf>,
@@ -54,7 +64,16 @@ impl Conform {
         let prepare = |path: &PathBuf| Output::prepare(path, &self.case);
         let raw = self.raw.as_ref().map(prepare).transpose()?;
         let pcap = self.pcap.as_ref().map(prepare).transpose()?;
-        let run = conform::run(&case, self.seed).map_err(|e| Failure::new(e.to_string()))?;
+        let observed = self.observed.as_ref().map(prepare).transpose()?;
+        let run = match self.live {
+            true => live::run(&case).map_err(|e| Failure::new(e.to_string()))?,
+            false => conform::run(&case, self.seed).map_err(Failure::new)?,
+        };
+        if let Some(mut file) = observed {
+            let seen = conform::normalise(&case, &run.raw, &run.packets).map_err(Failure::new)?;
+            let written = writeln!(file.writer(), "{seen:#}");
+            file.keep(written)?;
+        }
         if let Some(mut file) = raw {
             let written = run.raw.write(file.writer());
             file.keep(written)?;

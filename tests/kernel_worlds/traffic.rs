@@ -64,10 +64,11 @@ fn act(net: &Net, c: Choice, i: u16) -> Vec<Value> {
 }
 
 /// Who does something: more often a host than a router.
-fn actor<'a>(net: &'a Net, c: Choice) -> &'a Node {
+fn actor(net: &Net, c: Choice) -> &Node {
     let nodes = walkers(net);
     let hosts: Vec<&Node> = nodes.iter().copied().filter(|n| n.role == Role::Host).collect();
-    if c.a & 3 != 3 && !hosts.is_empty() { *pick(&hosts, c.a >> 2) } else { *pick(&nodes, c.a >> 2) }
+    let of = if c.a & 3 != 3 && !hosts.is_empty() { hosts } else { nodes };
+    of[usize::from(c.a >> 2) % of.len()]
 }
 
 /// Every address of the world.
@@ -100,7 +101,7 @@ fn own(me: &Node, n: u8) -> String {
 
 fn device(me: &Node, n: u8) -> &str {
     let all: Vec<&str> = me.with_address().map(|i| &*i.name).collect();
-    if all.is_empty() { "lo" } else { *pick::<&str>(&all, n) }
+    if all.is_empty() { "lo" } else { pick::<&str>(&all, n) }
 }
 
 fn ping(net: &Net, c: Choice, i: u16) -> Vec<Value> {
@@ -394,7 +395,7 @@ fn inject(net: &Net, c: Choice, i: u16) -> Vec<Value> {
 }
 
 fn change(net: &Net, c: Choice, i: u16) -> Vec<Value> {
-    let nodes: Vec<&Node> = if c.a % 5 == 0 { net.nodes.iter().collect() } else { walkers(net) };
+    let nodes: Vec<&Node> = if c.a.is_multiple_of(5) { net.nodes.iter().collect() } else { walkers(net) };
     let me = *pick(&nodes, c.a / 5);
     let dev = match me.role {
         Role::Switch => pick(&me.ifaces, c.b).name.clone(),
@@ -442,7 +443,7 @@ fn change(net: &Net, c: Choice, i: u16) -> Vec<Value> {
             step
         }
         12 if !ipv6 => {
-            let from = if c.d % 2 == 0 { prefix(ipv6, subnet) } else { address(ipv6, subnet, 11) };
+            let from = if c.d.is_multiple_of(2) { prefix(ipv6, subnet) } else { address(ipv6, subnet, 11) };
             let rule = json!({"from": from, "prio": 50, "type": *pick(&["unreachable", "prohibit", "blackhole"], c.b)});
             json!({"op": "rule", "node": me.name, "add": rule})
         }
@@ -499,7 +500,7 @@ fn dump(net: &Net, c: Choice, _: u16) -> Vec<Value> {
         true => &[&["routes6"], &["neigh6"], &["addr", "links"]],
     };
     let mut step = json!({"op": "dump", "node": me.name, "what": pick(all, c.b), "settle": 0});
-    if !net.ipv6 && c.c % 4 == 0 {
+    if !net.ipv6 && c.c.is_multiple_of(4) {
         step["what"] = json!(["routes"]);
         step["table"] = json!(*pick(&["local", "main"], c.d));
     }

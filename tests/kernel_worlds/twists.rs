@@ -113,7 +113,7 @@ fn duplicate_address(net: &mut Net, t: Choice) {
     let Some(taken) = net.nodes[x].ifaces.first().and_then(|i| i.addrs.first()).cloned() else { return };
     let iface = &mut net.nodes[y].ifaces[0];
     if x != y && !iface.addrs.contains(&taken) {
-        if t.c % 2 == 0 && net.nodes[x].ifaces[0].subnet == net.nodes[y].ifaces[0].subnet {
+        if t.c.is_multiple_of(2) && net.nodes[x].ifaces[0].subnet == net.nodes[y].ifaces[0].subnet {
             net.nodes[y].ifaces[0].addrs[0] = taken;
         } else {
             net.nodes[y].ifaces[0].addrs.push(taken);
@@ -122,7 +122,7 @@ fn duplicate_address(net: &mut Net, t: Choice) {
 }
 
 fn no_route_back(net: &mut Net, t: Choice) {
-    let node = chosen(net, t.a, t.c % 2 == 0);
+    let node = chosen(net, t.a, t.c.is_multiple_of(2));
     if !node.routes.is_empty() {
         let at = usize::from(t.b) % node.routes.len();
         node.routes.remove(at);
@@ -159,8 +159,11 @@ fn routing_loop(net: &mut Net, t: Choice) {
         net.nodes[y].with_address().filter(|i| i.subnet >= 20).find(shared).and_then(|i| i.addresses().next())
     };
     let (x, y) = (routers[0], routers[1]);
-    let dst =
-        if t.a % 2 == 0 { json!("default") } else { json!(if net.ipv6 { "2001:db8:99::/48" } else { "192.0.2.0/24" }) };
+    let dst = if t.a.is_multiple_of(2) {
+        json!("default")
+    } else {
+        json!(if net.ipv6 { "2001:db8:99::/48" } else { "192.0.2.0/24" })
+    };
     for (from, to) in [(x, y), (y, x)] {
         if let Some(via) = peer(net, from, to) {
             let node = &mut net.nodes[from];
@@ -204,7 +207,7 @@ fn add_route(node: &mut Node, route: Value) {
 
 fn special_route(net: &mut Net, t: Choice) {
     let (ipv6, lans) = (net.ipv6, net.lans);
-    let node = chosen(net, t.a, t.d % 4 != 0);
+    let node = chosen(net, t.a, !t.d.is_multiple_of(4));
     let kind = *pick(&["blackhole", "unreachable", "prohibit", "throw"], t.b);
     let dst = destination(ipv6, lans, t.d, t.c);
     add_route(node, json!({"dst": dst, "type": kind, "metric": 50}));
@@ -212,7 +215,7 @@ fn special_route(net: &mut Net, t: Choice) {
 
 fn metrics(net: &mut Net, t: Choice) {
     let ipv6 = net.ipv6;
-    let node = chosen(net, t.a, t.d % 2 == 0);
+    let node = chosen(net, t.a, t.d.is_multiple_of(2));
     let Some(first) = node.routes.first().cloned() else { return };
     let mut other = first;
     other["metric"] = json!(*pick(&[1, 10, 200, 2000], t.b));
@@ -239,7 +242,7 @@ fn policy_rule(net: &mut Net, t: Choice) {
         // The oracle's words for rules are those of IPv4.
         return special_route(net, t);
     }
-    let node = chosen(net, t.a, t.d % 3 != 0);
+    let node = chosen(net, t.a, !t.d.is_multiple_of(3));
     let subnet = 1 + t.b % lans.max(1);
     let mut rule = match t.b % 6 {
         0 => json!({"from": prefix(ipv6, subnet)}),
@@ -339,7 +342,7 @@ pub fn some_setting(ipv6: bool, node: &Node, b: u8, c: u8) -> (String, i32) {
 
 fn setting(net: &mut Net, t: Choice) {
     let ipv6 = net.ipv6;
-    let node = chosen(net, t.a, t.d % 4 == 0);
+    let node = chosen(net, t.a, t.d.is_multiple_of(4));
     let (key, value) = some_setting(ipv6, node, t.b, t.c);
     node.sysctl.insert(key, json!(value));
 }
@@ -373,7 +376,8 @@ fn static_neighbour(net: &mut Net, t: Choice) {
 fn small_mtu(net: &mut Net, t: Choice) {
     let mtu = if net.ipv6 { *pick(&[1280, 1400, 1492], t.b) } else { *pick(&[1400, 1000, 576, 1492, 500], t.b) };
     let ends = pick(&net.links, t.a).clone();
-    let ends: Vec<&String> = if t.c % 3 == 0 { vec![&ends[usize::from(t.c & 4 != 0)]] } else { ends.iter().collect() };
+    let ends: Vec<&String> =
+        if t.c.is_multiple_of(3) { vec![&ends[usize::from(t.c & 4 != 0)]] } else { ends.iter().collect() };
     for end in ends {
         let (node, name) = end.split_once(':').expect("node:iface");
         let node = net.nodes.iter_mut().find(|n| n.name == node).expect("a node of the world");
@@ -394,7 +398,7 @@ fn switched_off(net: &mut Net, t: Choice) {
         _ if !ipv6 => {
             let n = addressed(node, t.b);
             let iface = &mut node.ifaces[n];
-            if t.c % 2 == 0 {
+            if t.c.is_multiple_of(2) {
                 iface.rest.insert("arp".into(), json!(false));
             } else if node.routes.is_empty() && node.neigh.is_empty() {
                 iface.rest.insert("up".into(), json!(false));
@@ -436,10 +440,10 @@ pub fn some_chain(net: &Net, t: Choice) -> (&'static str, &'static str, Vec<Valu
         ],
         t.d,
     );
-    if t.c % 3 == 0 && hook != "prerouting" {
+    if t.c.is_multiple_of(3) && hook != "prerouting" {
         rules.push(json!({"ct_state": ["established", "related"], "action": "accept"}));
     }
-    if t.c % 5 == 0 && hook != "prerouting" {
+    if t.c.is_multiple_of(5) && hook != "prerouting" {
         rules.push(json!({"ct_state": ["invalid"], "action": "drop"}));
     }
     let mut rule = some_match(net, t.c, t.d);
@@ -466,7 +470,7 @@ pub fn some_chain(net: &Net, t: Choice) -> (&'static str, &'static str, Vec<Valu
 
 fn filter(net: &mut Net, t: Choice) {
     let chain = some_chain(net, t);
-    let node = chosen(net, t.a, t.b % 2 == 0);
+    let node = chosen(net, t.a, t.b.is_multiple_of(2));
     if !node.filter.iter().any(|(h, ..)| *h == chain.0) {
         node.filter.push(chain);
     }
@@ -532,7 +536,7 @@ fn port_flags(net: &mut Net, t: Choice) {
 
 fn on_loopback(net: &mut Net, t: Choice) {
     let (ipv6, lans) = (net.ipv6, net.lans);
-    let node = chosen(net, t.a, t.c % 2 == 0);
+    let node = chosen(net, t.a, t.c.is_multiple_of(2));
     if node.ifaces.iter().any(|i| i.name == "lo") {
         return;
     }
@@ -551,7 +555,7 @@ fn on_loopback(net: &mut Net, t: Choice) {
 
 fn strange_route(net: &mut Net, t: Choice) {
     let (ipv6, lans) = (net.ipv6, net.lans);
-    let node = chosen(net, t.a, t.d % 2 == 0);
+    let node = chosen(net, t.a, t.d.is_multiple_of(2));
     let dst = destination(ipv6, lans, t.d, t.c);
     let iface = &node.ifaces[addressed(node, t.b)];
     if iface.rest.get("up").is_some() {
