@@ -58,7 +58,7 @@ impl Kernel {
         let first = b.port_count() == 0;
         let mut changes = Vec::new();
         let index = b.add_port(now, config, &mut changes).map_err(bridge_error)?;
-        d.mtu = if b.min_mtu().is_none() {
+        d.mtu = if b.is_mtu_pinned() {
             d.mtu
         } else if first {
             mtu

@@ -214,6 +214,11 @@ impl Bridge {
         (!self.mtu_set).then(|| self.order.iter().map(|p| self.port(*p).mtu).min().unwrap_or(1500))
     }
 
+    /// Whether a user chose the device's MTU.
+    pub fn is_mtu_pinned(&self) -> bool {
+        self.mtu_set
+    }
+
     /// A user chose the device's MTU: it no longer follows the ports' (`BROPT_MTU_SET_BY_USER`).
     pub fn pin_mtu(&mut self) {
         self.mtu_set = true;
