@@ -3,6 +3,8 @@
 //! Where namespaces may not be made the test says `skipped: …` and passes; so it does with `NETSIM_KERNEL=0`. `NETSIM_CASE=NAME` runs only the cases whose
 //! names contain it and prints every difference; `NETSIM_LIVE=all` runs those too that take long.
 
+mod kernel;
+
 use netsim::{
     conform::{self, Case},
     live,
@@ -81,22 +83,13 @@ fn name_of(dir: &Path) -> String {
     dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Whether this machine's kernel is asked: not where it may not be, and not with `NETSIM_KERNEL=0`.
-#[expect(clippy::disallowed_methods, reason = "whether the kernel is asked is the caller's choice")]
-fn permitted() -> Result<(), String> {
-    if env::var("NETSIM_KERNEL").is_ok_and(|v| v == "0") {
-        return Err("NETSIM_KERNEL is 0".into());
-    }
-    live::available().map_err(|e| e.to_string())
-}
-
 #[test]
 #[expect(
     clippy::disallowed_methods,
     reason = "the kernel runs in real time, and which cases run is the caller's choice"
 )]
 fn the_kernel_does_what_was_recorded() {
-    if let Err(e) = permitted() {
+    if let Err(e) = kernel::permitted() {
         println!("skipped: {e}");
         return;
     }

@@ -3,9 +3,10 @@
 //!
 //! Where namespaces may not be made the tests say `skipped: …` and pass; so they do with `NETSIM_KERNEL=0`.
 
+mod kernel;
+
 use netsim::{
     live::{
-        self,
         script::Script,
         translate::{Choices, translate},
         verify::{Comparison, Trouble, judge, simulate, verify},
@@ -43,18 +44,9 @@ fn compared(scenario: &Scenario) -> Result<Comparison, Trouble> {
     verify(scenario)
 }
 
-/// Whether this machine's kernel is asked: not where it may not be, and not with `NETSIM_KERNEL=0`.
-#[expect(clippy::disallowed_methods, reason = "whether the kernel is asked is the caller's choice")]
-fn permitted() -> Result<(), String> {
-    if env::var("NETSIM_KERNEL").is_ok_and(|v| v == "0") {
-        return Err("NETSIM_KERNEL is 0".into());
-    }
-    live::available().map_err(|e| e.to_string())
-}
-
 #[test]
 fn no_shipped_scenario_is_different_on_linux() {
-    if let Err(e) = permitted() {
+    if let Err(e) = kernel::permitted() {
         println!("skipped: {e}");
         return;
     }
@@ -114,7 +106,7 @@ fn a_comparison_finds_what_differs() {
 
 #[test]
 fn every_shipped_scenario_can_be_built_by_its_script() {
-    let permitted = permitted();
+    let permitted = kernel::permitted();
     if let Err(e) = &permitted {
         println!("scripts are read by bash, but not run: {e}");
     }

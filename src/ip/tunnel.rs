@@ -1,7 +1,7 @@
 //! Packets inside packets: what leaves by a tunnel device gets an outer header, what arrives for a tunnel loses it
 //! (ip_tunnel_xmit, ip_tunnel_rcv; vxlan_xmit_one, vxlan_rcv).
 
-use super::OutRequest;
+use super::{OutRequest, RouteOut};
 use crate::{
     base::{DevId, Errno, Mac, NsId, SEC, Time, proto},
     device::tunnel::{Tunnel, VXLAN_HEADER, Vxlan},
@@ -34,7 +34,7 @@ const LARGEST: usize = 65_535;
 
 impl Kernel {
     /// A packet leaves by a point-to-point tunnel.
-    pub(crate) fn tunnel_output(&mut self, dev: DevId, mut frame: Frame) -> Result<(), Errno> {
+    pub(crate) fn tunnel_output(&mut self, dev: DevId, frame: Frame) -> Result<(), Errno> {
         let d = self.dev(dev);
         let ns = d.ns;
         let DeviceKind::Tunnel(tunnel) = &d.kind else { unreachable!("the caller looked at the kind") };
@@ -50,15 +50,7 @@ impl Kernel {
             proto: tunnel.protocol(),
             ..OutRequest::to(tunnel.remote.into())
         };
-        let route = match self.route_output(ns, &request) {
-            // A tunnel whose packets would go through itself carries nothing (ip_tunnel_xmit: collisions).
-            Ok(route) if route.dev != dev => route,
-            _ => {
-                self.dev_mut(dev).stats.tx_errors += 1;
-                self.core.drop(ns, Some(dev), frame, DropReason::IpOutNoRoutes);
-                return Ok(());
-            }
-        };
+        let Some((route, mut frame)) = self.route_outer(dev, &request, frame) else { return Ok(()) };
         let room = route.mtu.saturating_sub(tunnel.overhead() as u32);
         // What the path leaves is noted for the inner destination, packet by packet (skb_dst_update_pmtu_no_confirm).
         if self.is_news(ns, inner.dst, room) {
@@ -90,6 +82,20 @@ impl Kernel {
         self.send_outer(dev, fields, frame, &route)
     }
 
+    /// The way of what a tunnel sends; without one the frame is dropped. A tunnel whose packets would go through itself
+    /// carries nothing (ip_tunnel_xmit: collisions).
+    fn route_outer(&mut self, dev: DevId, request: &OutRequest, frame: Frame) -> Option<(RouteOut, Frame)> {
+        let ns = self.dev(dev).ns;
+        match self.route_output(ns, request) {
+            Ok(route) if route.dev != dev => Some((route, frame)),
+            _ => {
+                self.dev_mut(dev).stats.tx_errors += 1;
+                self.core.drop(ns, Some(dev), frame, DropReason::IpOutNoRoutes);
+                None
+            }
+        }
+    }
+
     /// A frame leaves by a VXLAN: once for every end the station is behind.
     pub(crate) fn vxlan_output(&mut self, dev: DevId, frame: Frame) -> Result<(), Errno> {
         let now = self.core.now;
@@ -110,7 +116,7 @@ impl Kernel {
     }
 
     /// `vxlan_xmit_one`
-    fn vxlan_output_to(&mut self, dev: DevId, remote: Ipv4Addr, mut frame: Frame) -> Result<(), Errno> {
+    fn vxlan_output_to(&mut self, dev: DevId, remote: Ipv4Addr, frame: Frame) -> Result<(), Errno> {
         let d = self.dev(dev);
         let ns = d.ns;
         let DeviceKind::Vxlan(v) = &d.kind else { unreachable!("the caller looked at the kind") };
@@ -124,14 +130,7 @@ impl Kernel {
             dport: port,
             ..OutRequest::to(remote.into())
         };
-        let route = match self.route_output(ns, &request) {
-            Ok(route) if route.dev != dev => route,
-            _ => {
-                self.dev_mut(dev).stats.tx_errors += 1;
-                self.core.drop(ns, Some(dev), frame, DropReason::IpOutNoRoutes);
-                return Ok(());
-            }
-        };
+        let Some((route, mut frame)) = self.route_outer(dev, &request, frame) else { return Ok(()) };
         self.vxlan_limit(ns, dev, &route, &frame);
         // Counted is what is inside the inner frame (iptunnel_xmit_stats).
         count_tx(&mut self.dev_mut(dev).stats, frame.len() - eth::HEADER);

@@ -8,6 +8,7 @@ use crate::{
     base::Mac,
     conform::{
         case::{Case, ConfigVerb, Iface, Node},
+        lab::{PINNED, WITH_IPV6, WITHOUT_IPV6, names_device},
         topo::{Topology, split},
     },
 };
@@ -82,31 +83,12 @@ pub struct Plan {
     pub carriers: Vec<Vec<String>>,
 }
 
-/// What every namespace starts with: the kernel's own defaults, because a new namespace inherits some from the host.
-const PINNED: [(&str, &str); 9] = [
-    ("net.ipv4.ip_forward", "0"),
-    ("net.ipv4.conf.all.rp_filter", "0"),
-    ("net.ipv4.conf.default.rp_filter", "0"),
-    ("net.ipv4.conf.all.accept_redirects", "1"),
-    ("net.ipv4.conf.default.accept_redirects", "1"),
-    ("net.ipv4.conf.all.send_redirects", "1"),
-    ("net.ipv4.conf.default.send_redirects", "1"),
-    ("net.ipv4.conf.all.arp_ignore", "0"),
-    ("net.ipv4.conf.all.arp_announce", "0"),
-];
+/// Bridges do not show frames to the firewall.
 const BRIDGES_PASS: [&str; 3] = [
     "net.bridge.bridge-nf-call-iptables",
     "net.bridge.bridge-nf-call-ip6tables",
     "net.bridge.bridge-nf-call-arptables",
 ];
-const WITH_IPV6: [(&str, &str); 4] = [
-    ("net.ipv6.conf.all.accept_dad", "0"),
-    ("net.ipv6.conf.default.accept_dad", "0"),
-    ("net.ipv6.conf.default.router_solicitations", "0"),
-    ("net.ipv6.conf.all.router_solicitations", "0"),
-];
-const WITHOUT_IPV6: [(&str, &str); 2] =
-    [("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1")];
 
 impl Plan {
     /// Plans a case's world.
@@ -196,7 +178,7 @@ impl<'a> Builder<'a> {
                 self.say(must, "net.ipv6.conf.all.forwarding=1");
             }
         }
-        for (key, value) in self.node.sysctl.iter().filter(|(key, _)| !words::names_device(key)) {
+        for (key, value) in self.node.sysctl.iter().filter(|(key, _)| !names_device(key)) {
             self.say(must, format!("{key}={value}"));
         }
     }
@@ -228,7 +210,7 @@ impl<'a> Builder<'a> {
                 self.say(Tool::Ip, format!("link set dev {dev} arp off"));
             }
         }
-        for (key, value) in self.node.sysctl.iter().filter(|(key, _)| words::names_device(key)) {
+        for (key, value) in self.node.sysctl.iter().filter(|(key, _)| names_device(key)) {
             self.say(Tool::Sysctl { optional: false }, format!("{key}={value}"));
         }
         for (dev, ..) in self.devices() {

@@ -10,6 +10,7 @@ use crate::{
     conform::{
         Case,
         case::{Op, Step},
+        lab::names_device,
         topo::Topology,
     },
 };
@@ -269,7 +270,7 @@ fn without_index(words: &str) -> String {
 /// `sysctl` takes slashes where a device's name has dots.
 fn setting(words: &str) -> String {
     let (key, value) = words.split_once('=').unwrap_or((words, ""));
-    match words::names_device(key) {
+    match names_device(key) {
         true => {
             let tables = ["net.ipv4.conf.", "net.ipv6.conf.", "net.ipv4.neigh.", "net.ipv6.neigh."];
             let device = tables.iter().find_map(|t| Some((t, key.strip_prefix(t)?.rsplit_once('.')?)));

@@ -21,15 +21,6 @@ pub fn verb(v: ConfigVerb) -> &'static str {
     }
 }
 
-/// Whether a setting belongs to a device, so that it can be made only once the device is there.
-pub fn names_device(key: &str) -> bool {
-    let device = |table: &str| {
-        let rest = key.split_once(table).map(|(_, rest)| rest);
-        rest.is_some_and(|r| !["all", "default", "lo"].iter().any(|d| r.starts_with(d)))
-    };
-    device(".conf.") || device(".neigh.")
-}
-
 /// Whether a route has to be said to `ip -6`.
 pub fn is_ipv6(r: &RouteWords) -> bool {
     match r {
@@ -254,6 +245,5 @@ mod tests {
         let set = Impairment { delay_ms: Some(10.0), loss_pct: Some(0.5), gap: Some(3), ..Impairment::default() };
         assert_eq!(qdisc("add", "e", Some(&set)), "qdisc add dev e root netem delay 10ms loss 0.5%");
         assert_eq!(qdisc("replace", "e", None), "qdisc del dev e root");
-        assert!(names_device("net.ipv4.conf.eth0.proxy_arp") && !names_device("net.ipv4.conf.all.rp_filter"));
     }
 }

@@ -11,13 +11,14 @@
 
 mod compare;
 mod emit;
+#[path = "../kernel/mod.rs"]
+mod kernel;
 mod plan;
 mod topology;
 mod traffic;
 mod twists;
 
 use compare::{Verdict, World};
-use netsim::live;
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -67,15 +68,6 @@ fn chosen() -> Vec<World> {
     }
 }
 
-/// Whether this machine's kernel is asked: not where it may not be, and not with `NETSIM_KERNEL=0`.
-#[expect(clippy::disallowed_methods, reason = "whether the kernel is asked is the caller's choice")]
-fn permitted() -> Result<(), String> {
-    if env::var("NETSIM_KERNEL").is_ok_and(|v| v == "0") {
-        return Err("NETSIM_KERNEL is 0".into());
-    }
-    live::available().map_err(|e| e.to_string())
-}
-
 #[test]
 #[expect(clippy::disallowed_methods, reason = "where cases are written is the caller's choice")]
 fn worlds() {
@@ -86,7 +78,7 @@ fn worlds() {
         }
         return;
     }
-    if let Err(e) = permitted() {
+    if let Err(e) = kernel::permitted() {
         println!("skipped: {e}");
         return;
     }

@@ -64,7 +64,7 @@ type Stage = fn(&mut World, NsId, &Interface, Option<&Iface>, &Topology) -> Resu
 
 /// What every namespace starts with. The oracle pins these because its namespaces inherit from the host; they are the
 /// kernel's defaults.
-const PINNED: [(&str, &str); 9] = [
+pub const PINNED: [(&str, &str); 9] = [
     ("net.ipv4.ip_forward", "0"),
     ("net.ipv4.conf.all.rp_filter", "0"),
     ("net.ipv4.conf.default.rp_filter", "0"),
@@ -75,14 +75,15 @@ const PINNED: [(&str, &str); 9] = [
     ("net.ipv4.conf.all.arp_ignore", "0"),
     ("net.ipv4.conf.all.arp_announce", "0"),
 ];
-const WITH_IPV6: [(&str, &str); 5] = [
-    ("net.ipv6.conf.all.disable_ipv6", "0"),
+/// What a namespace with IPv6 starts with beside: steps are not to wait for duplicate address detection.
+pub const WITH_IPV6: [(&str, &str); 4] = [
     ("net.ipv6.conf.all.accept_dad", "0"),
     ("net.ipv6.conf.default.accept_dad", "0"),
     ("net.ipv6.conf.default.router_solicitations", "0"),
     ("net.ipv6.conf.all.router_solicitations", "0"),
 ];
-const WITHOUT_IPV6: [(&str, &str); 2] =
+/// What a namespace without IPv6 starts with beside.
+pub const WITHOUT_IPV6: [(&str, &str); 2] =
     [("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1")];
 
 /// The world of a case, before its first step.
@@ -143,7 +144,7 @@ fn find(k: &Kernel, node: &str) -> Result<NsId, String> {
 }
 
 /// Whether a key names a device: those are set once the device is there.
-fn names_device(key: &str) -> bool {
+pub fn names_device(key: &str) -> bool {
     let device = |table: &str| {
         let rest = key.split_once(table).map(|(_, rest)| rest);
         rest.is_some_and(|r| !["all", "default", "lo"].iter().any(|d| r.starts_with(d)))
@@ -158,6 +159,10 @@ fn sysctl(k: &mut Kernel, ns: NsId, key: &str, value: &str) -> Result<(), Refusa
 /// The settings of a namespace, and its `lo`.
 fn settings(k: &mut Kernel, ns: NsId, case: &Case, node: &Node) -> Result<(), Refusal> {
     let family: &[(&str, &str)] = if case.ipv6 { &WITH_IPV6 } else { &WITHOUT_IPV6 };
+    if case.ipv6 {
+        // Here, unlike on Linux, it is off at first.
+        sysctl(k, ns, "net.ipv6.conf.all.disable_ipv6", "0")?;
+    }
     for (key, value) in PINNED.iter().chain(family) {
         sysctl(k, ns, key, value)?;
     }
@@ -315,4 +320,14 @@ fn tables(w: &mut World, ns: NsId, node: &Node, topo: &Topology) -> Result<(), R
         config::fdb(w, ns, topo, ConfigVerb::Add, e)?;
     }
     firewall::apply(w, ns, &node.nat, &node.filter, node.nft.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_devices_are_told_from_those_of_namespaces() {
+        assert!(names_device("net.ipv4.conf.eth0.proxy_arp") && !names_device("net.ipv4.conf.all.rp_filter"));
+    }
 }

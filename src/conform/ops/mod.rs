@@ -12,7 +12,7 @@ mod wait;
 pub use tables::snmp;
 
 use super::{
-    case::{Op, Parallel, SockOpts, Step},
+    case::{Op, Parallel, SockOpts, Step, UdpSend},
     exec::Lab,
     lab::Refusal,
 };
@@ -20,6 +20,7 @@ use crate::{
     base::{DevId, Errno, MS, NsId, SockId, Time, US},
     socket::{Family, PmtuDiscover, SockKind, SockOpt},
 };
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc};
 
@@ -217,6 +218,27 @@ pub(crate) fn payload(data: Option<&str>, size: Option<usize>) -> Vec<u8> {
     match size {
         Some(n) => vec![b'x'; n],
         None => data.unwrap_or("hello").as_bytes().to_vec(),
+    }
+}
+
+/// The datagrams of a step: several are told apart by a number behind the data.
+pub(crate) fn datagrams(u: &UdpSend) -> impl Iterator<Item = Vec<u8>> {
+    let count = u.count.unwrap_or(1);
+    (1..=count).map(move |i| {
+        let mut data = payload(u.data.as_deref(), u.size);
+        if count > 1 && u.size.is_none() {
+            data.extend_from_slice(format!("-{i}").as_bytes());
+        }
+        data
+    })
+}
+
+/// What became of several calls: one word if it was the same for all.
+pub(crate) fn outcomes<T: PartialEq + Serialize>(sent: &[T]) -> Value {
+    match sent {
+        [one] => json!(one),
+        [first, ..] if sent.iter().all(|s| s == first) => json!({ "count": sent.len(), "each": first }),
+        _ => json!(sent),
     }
 }
 

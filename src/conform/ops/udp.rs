@@ -1,6 +1,6 @@
 //! Steps with UDP sockets. `IP_RECVERR` is on unless the step says otherwise, so ICMP errors are seen.
 
-use super::{CALL, Outcome, endpoint, failed, object, payload, shown};
+use super::{CALL, Outcome, datagrams, endpoint, failed, object, outcomes, shown};
 use crate::{
     base::{Errno, NsId, SockId, Time},
     conform::{
@@ -48,11 +48,7 @@ pub async fn send(lab: &Lab, ns: Option<NsId>, u: UdpSend) -> Outcome {
     let to = u.to.as_deref().map(endpoint).transpose()?;
     let count = u.count.unwrap_or(1);
     let mut sent = Vec::new();
-    for i in 0..count {
-        let mut data = payload(u.data.as_deref(), u.size);
-        if count > 1 && u.size.is_none() {
-            data.extend_from_slice(format!("-{}", i + 1).as_bytes());
-        }
+    for data in datagrams(&u) {
         let result = {
             let mut w = lab.world.borrow_mut();
             match to {
@@ -63,11 +59,7 @@ pub async fn send(lab: &Lab, ns: Option<NsId>, u: UdpSend) -> Outcome {
         sent.push(result.map_or_else(Errno::name, |_| "ok"));
         lab.sleep(u.gap.unwrap_or_default().0.max(if count > 1 { CALL } else { 0 })).await;
     }
-    let sent = match &sent[..] {
-        [one] => json!(one),
-        [first, ..] if sent.iter().all(|s| s == first) => json!({ "count": sent.len(), "each": first }),
-        _ => json!(sent),
-    };
+    let sent = outcomes(&sent);
     let wait = u.wait.unwrap_or(Secs::ms(400));
     let (got, errors) = drain(lab, sock, wait.0, u.want.unwrap_or(count as usize)).await;
     if own {

@@ -7,7 +7,7 @@ use crate::{
     base::{MS, Time},
     conform::{
         case::{Secs, UdpOpen, UdpRecv, UdpSend, UdpServe},
-        ops::{endpoint, object, payload, shown},
+        ops::{datagrams, endpoint, object, outcomes, shown},
     },
 };
 use nix::{
@@ -184,20 +184,12 @@ impl<'c> Session<'c> {
         let to = u.to.as_deref().map(endpoint).transpose()?;
         let count = u.count.unwrap_or(1);
         let mut sent = Vec::new();
-        for i in 0..count {
-            let mut data = payload(u.data.as_deref(), u.size);
-            if count > 1 && u.size.is_none() {
-                data.extend_from_slice(format!("-{}", i + 1).as_bytes());
-            }
+        for data in datagrams(u) {
             let result = to.map_or_else(|| udp.0.send(&data), |to| udp.0.send_to(&data, to));
             sent.push(result.map_or_else(|e| name_of(&e), |_| "ok".into()));
             pause(u.gap.unwrap_or_default().0);
         }
-        let sent = match &sent[..] {
-            [one] => json!(one),
-            [first, ..] if sent.iter().all(|s| s == first) => json!({ "count": sent.len(), "each": first }),
-            _ => json!(sent),
-        };
+        let sent = outcomes(&sent);
         let (got, errors) = udp.drain(u.wait.unwrap_or(Secs::ms(400)).0, u.want.unwrap_or(count as usize));
         let some = |v: Vec<Value>| (!v.is_empty()).then_some(Value::Array(v));
         Ok(Value::Object(object([("sent", Some(sent)), ("recv", some(got)), ("errors", some(errors))])))
